@@ -1,0 +1,1 @@
+"""Runs trials on one machine."""

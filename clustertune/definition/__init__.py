@@ -1,0 +1,1 @@
+"""YAML to typed definitions, with located errors; JSON Schema."""

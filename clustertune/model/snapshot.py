@@ -1,0 +1,163 @@
+"""What a coordinator tells its clients: the experiment and the cluster as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from clustertune.model.trial import Config, ExperimentState, TrialState
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """The trial with the best value so far. ``value`` has the user's sign."""
+
+    trial: int
+    value: float
+    resource: int
+    config: Config
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial. ``value`` is its best report (or last, as the objective says), with the user's sign.
+
+    ``elapsed_s`` is the time that its attempts ran, all together. ``error`` is one line about the last failure.
+    """
+
+    trial: int
+    state: TrialState
+    attempts: int
+    resource: int | None
+    value: float | None
+    last_value: float | None
+    elapsed_s: float
+    config: Config
+    instance: str = ""
+    error: str = ""
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something worth a line to a person. ``id`` grows, also across restarts of the coordinator."""
+
+    id: int
+    time: float  # seconds since 1970
+    level: str  # "info" | "warning" | "error"
+    kind: str  # "best", "trial-started", "trial-ended", "experiment", "instance", "notice"
+    text: str
+    trial: int | None = None
+
+
+@dataclass(frozen=True)
+class ExperimentSummary:
+    """One line of `clustertune list`."""
+
+    name: str
+    state: ExperimentState
+    created: float  # seconds since 1970
+    elapsed_s: float
+    trials: int
+    limit: int | None
+    metric: str
+    goal: str
+    best: float | None
+    cluster: str
+
+
+@dataclass(frozen=True)
+class ExperimentSnapshot:
+    """All that a live view needs, in one answer.
+
+    ``elapsed_s`` counts only the time that the experiment was running. ``limit`` is how many trials it may create;
+    None where only a grid or a stop condition bounds them. ``counts`` has every trial state. ``running`` are trials
+    that occupy a slot, ``recent`` the last ten that ended, newest first. ``problem`` is a standing trouble (a full
+    disk, no machine), empty when all is well; ``waiting`` says why nothing runs where something should.
+    ``failure`` is what ended a failed experiment, with the first traceback. ``folder`` is the results' folder on the
+    coordinator's machine.
+    """
+
+    name: str
+    state: ExperimentState
+    cluster: str
+    reason: str
+    metric: str
+    goal: str
+    resource: str
+    max_resource: int | None
+    searcher: str
+    scheduler: str
+    seed: int
+    limit: int | None
+    counts: Mapping[str, int]
+    reports: int
+    best: Incumbent | None
+    running: tuple[TrialRow, ...]
+    recent: tuple[TrialRow, ...]
+    created: float
+    elapsed_s: float
+    time_limit_s: float | None
+    cost_usd: float
+    slots_used: int
+    slots: int
+    instances: int
+    problem: str = ""
+    waiting: str = ""
+    failure: str = ""
+    folder: str = ""
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class InstanceRow:
+    """One machine of the cluster."""
+
+    instance: str
+    state: str  # "launching" | "ready" | "unreachable" | "lost"
+    epoch: int
+    cpus: float = 0.0
+    memory_bytes: int = 0
+    gpus: int = 0
+    attempts: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class ClusterSnapshot:
+    """The coordinator and its machines."""
+
+    cluster: str
+    provider: str
+    version: str
+    protocol: int
+    pid: int
+    uptime_s: float
+    experiments: tuple[ExperimentSummary, ...] = ()
+    instances: tuple[InstanceRow, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class LogPage:
+    """A piece of an attempt's log, from ``offset`` bytes. ``end`` says that nothing more will come."""
+
+    attempt: str
+    offset: int
+    next_offset: int
+    text: str
+    end: bool
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """An experiment handed to a coordinator: the definition as plain JSON values, already checked.
+
+    ``secrets`` are values by name; the coordinator keeps them in memory only. ``workdir`` is absolute.
+    """
+
+    definition: Mapping[str, object]
+    workdir: str
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    python: str = ""

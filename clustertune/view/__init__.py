@@ -1,0 +1,1 @@
+"""Snapshots to what people read."""

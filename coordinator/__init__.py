@@ -1,0 +1,1 @@
+"""Keeps the whole true: a pure core, a journal, servers, the fleet."""

@@ -1,0 +1,1 @@
+"""Schedulers: each decides which trials run further."""
