@@ -9,7 +9,7 @@ from typing import NewType, Union
 
 from clustertune.model.errors import InvalidTransition
 
-Value = Union[bool, int, float, str]  # noqa: UP007 - read at run time by the codec, on Python 3.10 too
+Value = Union[bool, int, str, float]  # noqa: UP007 - read at run time by the codec, on Python 3.10 too
 Config = dict[str, Value]
 
 AttemptId = NewType("AttemptId", str)
