@@ -1,0 +1,173 @@
+"""A coordinator's REST API as typed calls. http.client keeps this import light: no other part is needed."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from clustertune.model.codec import FieldError, from_plain, to_plain
+from clustertune.model.errors import ClustertuneError, CoordinatorUnreachable, JournalFull, Mistake
+from clustertune.model.messages import PROTOCOL
+from clustertune.model.snapshot import ClusterSnapshot, ExperimentSnapshot, LogPage, Submission, TrialRow
+
+if TYPE_CHECKING:
+    from clustertune.client.frames import Results
+
+T = TypeVar("T")
+
+TIMEOUT_S = 15.0
+PAGE_OF_TRIALS = 1000
+
+
+class Coordinator(AbstractContextManager["Coordinator"]):
+    """One coordinator, over one connection that is kept open. Not for several threads at once.
+
+    Every call raises CoordinatorUnreachable when nobody answers, Mistake when the coordinator says that the request
+    cannot be met (unknown name, wrong state, faulty definition), and JournalFull when its disk takes no more.
+    """
+
+    def __init__(self, port: int, token: str, *, host: str = "127.0.0.1", timeout_s: float = TIMEOUT_S) -> None:
+        self.port = port
+        self._token = token
+        self._connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+        self._used = False
+
+    def cluster(self) -> ClusterSnapshot:
+        """Raises Mistake when the coordinator speaks another protocol than this client."""
+        plain = self._get("/v1/cluster")
+        _check_protocol(plain)
+        return _read(ClusterSnapshot, plain)
+
+    def submit(self, submission: Submission) -> str:
+        """The new experiment's name: the definition's, with a number where that is taken."""
+        return str(self._post("/v1/experiments", to_plain(submission))["name"])
+
+    def experiment(self, name: str, after: int = 0) -> ExperimentSnapshot:
+        """The experiment now, with the events whose id is greater than ``after`` (500 at most, oldest first)."""
+        return _read(ExperimentSnapshot, self._get(f"/v1/experiments/{quote(name, safe='')}", after=after))
+
+    def pause(self, name: str) -> ExperimentSnapshot:
+        """Its running trials are ended and will run again when it is resumed."""
+        return self._command(name, "pause", {})
+
+    def resume(self, name: str, secrets: Mapping[str, str] | None = None) -> ExperimentSnapshot:
+        return self._command(name, "resume", {"secrets": dict(secrets)} if secrets else {})
+
+    def stop(self, name: str) -> ExperimentSnapshot:
+        """Ends it for good."""
+        return self._command(name, "stop", {})
+
+    def trials(self, name: str, offset: int = 0, limit: int = PAGE_OF_TRIALS) -> tuple[TrialRow, ...]:
+        """Trials by number, from the ``offset``-th on."""
+        rows: tuple[TrialRow, ...] = _read(
+            tuple[TrialRow, ...],
+            self._get(f"/v1/experiments/{quote(name, safe='')}/trials", offset=offset, limit=limit),
+        )
+        return rows
+
+    def all_trials(self, name: str) -> Iterator[TrialRow]:
+        """Every trial by number, fetched a page at a time."""
+        offset = 0
+        while page := self.trials(name, offset):
+            yield from page
+            offset += len(page)
+
+    def file(self, name: str, filename: str) -> str:
+        """The text of ``results.json``, ``best.yaml``, ``trials.csv`` or ``reports.csv``."""
+        return self._exchange("GET", f"/v1/experiments/{quote(name, safe='')}/files/{filename}").decode("utf-8")
+
+    def results(self, name: str) -> Results:
+        """Summary, trials and reports as data frames; needs pandas."""
+        from clustertune.client.frames import read_results
+
+        return read_results(self, name)
+
+    def log(self, name: str, trial: int, *, attempt: int | None = None, offset: int = 0, limit: int = 65536) -> LogPage:
+        """A piece of an attempt's output (by default the last attempt's); a negative offset counts from the end."""
+        path = f"/v1/experiments/{quote(name, safe='')}/trials/{trial}/log"
+        return _read(LogPage, self._get(path, attempt=attempt, offset=offset, limit=limit))
+
+    def shutdown(self, *, stop_agents: bool = True) -> None:
+        """Asks the process to end. Its experiments go on when it is started again."""
+        self._post("/v1/shutdown", {"stop_agents": stop_agents})
+
+    def close(self) -> None:
+        self._connection.close()
+        self._used = False
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    def _command(self, name: str, verb: str, body: Mapping[str, object]) -> ExperimentSnapshot:
+        return _read(ExperimentSnapshot, self._post(f"/v1/experiments/{quote(name, safe='')}/{verb}", body))
+
+    def _get(self, path: str, **query: int | None) -> Any:
+        given = urlencode({key: value for key, value in query.items() if value is not None})
+        return _parse(self._exchange("GET", f"{path}?{given}" if given else path))
+
+    def _post(self, path: str, body: Mapping[str, object]) -> Any:
+        # A kept connection may be dead without our knowing, and a repeated POST could submit twice: always a new one.
+        self.close()
+        return _parse(self._exchange("POST", path, json.dumps(body, allow_nan=False).encode()))
+
+    def _exchange(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        try:
+            self._connection.request(method, path, body, headers)
+            response = self._connection.getresponse()
+            status, text = response.status, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            stale = self._used and not isinstance(error, TimeoutError)
+            self.close()
+            if stale:
+                return self._exchange(method, path, body)
+            raise CoordinatorUnreachable(
+                f"the coordinator at port {self.port} does not answer ({type(error).__name__}: {error})"
+            ) from error
+        self._used = True
+        if status >= 400:
+            raise _refusal(status, text)
+        return text
+
+
+def _check_protocol(plain: object) -> None:
+    theirs = plain.get("protocol") if isinstance(plain, dict) else None
+    if theirs == PROTOCOL or not isinstance(plain, dict):
+        return
+    from clustertune import __version__
+
+    pid = plain.get("pid")
+    raise Mistake(
+        f"the running coordinator is clustertune {plain.get('version')} (protocol {theirs}), "
+        f"this is clustertune {__version__} (protocol {PROTOCOL}); use that version, "
+        f"or end the coordinator with `kill {pid}` (its experiments can be resumed) and try again"
+    )
+
+
+def _refusal(status: int, text: bytes) -> ClustertuneError:
+    try:
+        sentence = str(json.loads(text)["error"])
+    except (ValueError, KeyError, TypeError):
+        sentence = f"the coordinator answered with status {status}: {text[:200].decode('utf-8', 'replace')}"
+    if status == 503:
+        return JournalFull(sentence)
+    return Mistake(sentence) if status < 500 else ClustertuneError(sentence)
+
+
+def _parse(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise CoordinatorUnreachable(f"what answers there is not a coordinator: {text[:80]!r}") from error
+
+
+def _read(cls: type[T], plain: object) -> T:
+    try:
+        read: T = from_plain(cls, plain)
+    except FieldError as error:
+        raise CoordinatorUnreachable(f"the coordinator's answer cannot be read: {error}") from error
+    return read

@@ -1,0 +1,85 @@
+"""The last words: what came of an experiment, where it is, and what to type next. Pure."""
+
+from __future__ import annotations
+
+import shlex
+
+from rich.text import Text
+
+from clustertune.model.snapshot import ExperimentSnapshot
+from clustertune.model.trial import ExperimentState
+from clustertune.view.progress import states
+from clustertune.view.styles import EXPERIMENT_STYLES
+from clustertune.view.words import clean, counted, duration, number, one_line, setting
+
+TRACEBACK_LINES = 30
+
+
+def ending(snapshot: ExperimentSnapshot, program: str) -> Text:
+    """A few lines. ``program`` is how clustertune is called here, as it would be typed."""
+    lines = [_headline(snapshot), *_failure(snapshot), *_best(snapshot)]
+    if snapshot.folder:
+        lines.append(_labelled("results", one_line(snapshot.folder)))
+    commands = next_commands(snapshot, program)
+    lines += [_labelled("next" if index == 0 else "", command) for index, command in enumerate(commands)]
+    return Text("\n").join(lines)
+
+
+def next_commands(snapshot: ExperimentSnapshot, program: str) -> list[str]:
+    """Commands that make sense now, each with what it does."""
+    name = shlex.quote(snapshot.name)
+    commands = []
+    if snapshot.state is ExperimentState.PAUSED:
+        commands.append((f"{program} resume {name}", "go on where it was"))
+    if snapshot.state is ExperimentState.RUNNING:
+        commands.append((f"{program} watch {name}", "look on"))
+        commands.append((f"{program} pause {name}", "end its trials for now"))
+    if snapshot.best is not None:
+        commands.append((f"{program} results {name}", "the best trials"))
+        commands.append((f"{program} logs {name} {snapshot.best.trial}", "output of the best trial"))
+    if snapshot.state is ExperimentState.FAILED:
+        commands.append((f"{program} logs {name}", "output of the last failed trial"))
+    width = max((len(command) for command, _ in commands), default=0)
+    return [f"{command:<{width}}   # {meaning}" for command, meaning in commands]
+
+
+def _headline(snapshot: ExperimentSnapshot) -> Text:
+    line = Text(one_line(snapshot.name), style="bold")
+    line.append(f" {_VERBS[snapshot.state]}", EXPERIMENT_STYLES[snapshot.state])
+    line.append(f" after {duration(snapshot.elapsed_s)}: ", "not bold")
+    total = sum(snapshot.counts.values())
+    line.append(f"{counted(total, 'trial')} ({states(snapshot)}), {counted(snapshot.reports, 'report')}", "not bold")
+    return line.append(f"\n{one_line(snapshot.reason)}", "not bold") if snapshot.reason else line
+
+
+def _failure(snapshot: ExperimentSnapshot) -> list[Text]:
+    if not snapshot.failure:
+        return []
+    lines = clean(snapshot.failure).rstrip().splitlines()
+    left_out = len(lines) - TRACEBACK_LINES
+    if left_out > 0:
+        lines = [f"… {counted(left_out, 'line')} left out", *lines[-TRACEBACK_LINES:]]
+    return [Text(f"  {line}", style="red") for line in lines]
+
+
+def _best(snapshot: ExperimentSnapshot) -> list[Text]:
+    best = snapshot.best
+    if best is None:
+        return [Text(f"no trial has reported {one_line(snapshot.metric)} yet")]
+    head = Text("best ").append(one_line(snapshot.metric), "bold").append(f" {number(best.value)}", "bold green")
+    head.append(f" (trial {best.trial}, {one_line(snapshot.resource)} {best.resource})")
+    width = max(map(len, map(one_line, best.config)), default=0)
+    return [head, *(Text(f"  {one_line(name):<{width}}  {setting(value)}") for name, value in best.config.items())]
+
+
+def _labelled(label: str, text: str) -> Text:
+    return Text(f"{label:<8}", style="dim").append(text, "not dim")
+
+
+_VERBS = {
+    ExperimentState.RUNNING: "runs",
+    ExperimentState.PAUSED: "is paused",
+    ExperimentState.COMPLETED: "completed",
+    ExperimentState.STOPPED: "was stopped",
+    ExperimentState.FAILED: "failed",
+}

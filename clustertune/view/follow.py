@@ -1,0 +1,98 @@
+"""The live loop: asks a coordinator how an experiment is, shows it, and survives the coordinator's death."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from clustertune.client.coordinator import Coordinator
+from clustertune.model.errors import CoordinatorUnreachable, JournalFull, Mistake
+from clustertune.model.snapshot import ExperimentSnapshot
+from clustertune.model.trial import ExperimentState
+from clustertune.view.displays import Display
+from clustertune.view.interrupts import Interrupts
+
+T = TypeVar("T")
+
+FRAME_S = 0.25
+EVENTS_A_PAGE = 500
+RESTARTS_IN_A_ROW = 5
+
+
+@dataclass
+class Link:
+    """One experiment at a coordinator that may have to be started again while one looks on.
+
+    ``connect`` finds or starts it. ``secrets`` are given again to one that is new: it keeps them in memory only.
+    """
+
+    name: str
+    coordinator: Coordinator
+    connect: Callable[[], Coordinator]
+    secrets: Mapping[str, str]
+
+    def ask(self, question: Callable[[Coordinator], T], display: Display) -> T:
+        """The answer, from a restarted coordinator where need be."""
+        for _ in range(RESTARTS_IN_A_ROW):
+            try:
+                return question(self.coordinator)
+            except CoordinatorUnreachable:
+                self._reconnect(display)
+        return question(self.coordinator)
+
+    def _reconnect(self, display: Display) -> None:
+        display.say("the coordinator went away; starting it again (nothing is lost)")
+        self.coordinator.close()
+        self.coordinator = self.connect()
+        display.say("the coordinator is back")
+        if self.secrets and self.coordinator.experiment(self.name).state is ExperimentState.RUNNING:
+            self.coordinator.resume(self.name, self.secrets)
+
+
+def follow(
+    link: Link, display: Display, interrupts: Interrupts, *, after: int = 0, pause_on_interrupt: bool
+) -> ExperimentSnapshot:
+    """Shows the experiment until it is over, paused and quiet, or left; returns it as it was last seen.
+
+    The first Ctrl-C pauses the experiment and goes on until its trials are gone, or only leaves. Events up to the
+    id ``after`` are not shown.
+    """
+    asked_to_pause = False
+    while True:
+        snapshot = link.ask(lambda coordinator: coordinator.experiment(link.name, after), display)
+        display.show(snapshot, snapshot.events)
+        after = snapshot.events[-1].id if snapshot.events else after
+        if _over(snapshot) and len(snapshot.events) < EVENTS_A_PAGE:
+            return snapshot
+        if interrupts.count and not pause_on_interrupt:
+            return snapshot
+        if interrupts.count and not asked_to_pause:
+            asked_to_pause = _pause(link, display)
+        if len(snapshot.events) < EVENTS_A_PAGE:
+            interrupts.wait(FRAME_S)
+
+
+def last_event_id(coordinator: Coordinator, name: str) -> int:
+    """The newest event's id, 0 where there is none: where to begin for someone who wants no history."""
+    last = 0
+    while events := coordinator.experiment(name, last).events:
+        last = events[-1].id
+    return last
+
+
+def _over(snapshot: ExperimentSnapshot) -> bool:
+    return snapshot.state is not ExperimentState.RUNNING and not snapshot.running
+
+
+def _pause(link: Link, display: Display) -> bool:
+    """Whether there is nothing more to ask for; what stood in the way is said."""
+    try:
+        link.ask(lambda coordinator: coordinator.pause(link.name), display)
+    except JournalFull as error:
+        display.say(f"cannot pause yet: {error}")
+        return False
+    except Mistake:
+        return True  # it ended in the meantime, as the next answer will tell
+    display.say("pausing: its trials are being ended; Ctrl-C again leaves at once")
+    return True
