@@ -75,7 +75,7 @@ class ExperimentSnapshot:
     that occupy a slot, ``recent`` the last ten that ended, newest first. ``problem`` is a standing trouble (a full
     disk, no machine), empty when all is well; ``waiting`` says why nothing runs where something should.
     ``failure`` is what ended a failed experiment, with the first traceback. ``folder`` is the results' folder on the
-    coordinator's machine.
+    coordinator's machine. ``secrets`` are the names of those that the definition asks for: who resumes hands them over.
     """
 
     name: str
@@ -107,6 +107,7 @@ class ExperimentSnapshot:
     failure: str = ""
     folder: str = ""
     events: tuple[Event, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

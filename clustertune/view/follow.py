@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from clustertune.client.coordinator import Coordinator
@@ -60,7 +61,7 @@ def follow(
     """
     asked_to_pause = False
     while True:
-        snapshot = link.ask(lambda coordinator: coordinator.experiment(link.name, after), display)
+        snapshot = link.ask(partial(Coordinator.experiment, name=link.name, after=after), display)
         display.show(snapshot, snapshot.events)
         after = snapshot.events[-1].id if snapshot.events else after
         if _over(snapshot) and len(snapshot.events) < EVENTS_A_PAGE:
