@@ -1,0 +1,163 @@
+"""Which searchers and schedulers there are, by name: ours, and those of installed packages."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from clustertune.model.codec import FieldError, from_plain
+from clustertune.model.errors import Mistake, NoSuchName
+from clustertune.model.space import Space
+from clustertune.model.trial import Value
+from clustertune.search.contracts import Scheduler, Searcher
+
+_SEARCHERS = {
+    "random": "clustertune.search.searchers.random:RandomSearch",
+    "grid": "clustertune.search.searchers.grid:GridSearch",
+    "sobol": "clustertune.search.searchers.quasi_random:SobolSearch",
+}
+_SCHEDULERS = {
+    "fifo": "clustertune.search.schedulers.fifo:Fifo",
+    "asha": "clustertune.search.schedulers.asha:Asha",
+}
+
+
+class BrokenPlugin(Mistake):
+    """An installed package offers an algorithm and cannot be used; says which package."""
+
+
+class Registry:
+    """Algorithms by name; none is imported before it is asked for.
+
+    An algorithm is a class with ``Options`` (a frozen dataclass; the metadata of its fields holds ``doc`` and, as
+    wanted, ``minimum``, ``maximum``, ``examples``), a docstring whose first line says what it does, a constructor as
+    ``make_searcher`` and ``make_scheduler`` call it, and, as wanted, a static ``problems``. Third parties name theirs
+    in the entry-point groups ``clustertune.searchers`` and ``clustertune.schedulers``; our own names stay ours.
+    """
+
+    def __init__(self, searchers: Mapping[str, str], schedulers: Mapping[str, str]) -> None:
+        self._searchers = _Kind("searcher", "clustertune.searchers", searchers)
+        self._schedulers = _Kind("scheduler", "clustertune.schedulers", schedulers)
+
+    @classmethod
+    def default(cls) -> Registry:
+        """Our own algorithms and those of installed packages."""
+        return cls(_SEARCHERS, _SCHEDULERS)
+
+    def searcher_names(self) -> Sequence[str]:
+        """All names, ours first."""
+        return self._searchers.names()
+
+    def scheduler_names(self) -> Sequence[str]:
+        """All names, ours first."""
+        return self._schedulers.names()
+
+    def searcher_options(self, name: str) -> type[Any]:
+        """The dataclass of its options. Raises NoSuchName, BrokenPlugin."""
+        return _options_class(self._searchers.load(name))
+
+    def scheduler_options(self, name: str) -> type[Any]:
+        """The dataclass of its options. Raises NoSuchName, BrokenPlugin."""
+        return _options_class(self._schedulers.load(name))
+
+    def searcher_summary(self, name: str) -> str:
+        """One line for people. Raises NoSuchName, BrokenPlugin."""
+        return _summary(self._searchers.load(name))
+
+    def scheduler_summary(self, name: str) -> str:
+        """One line for people. Raises NoSuchName, BrokenPlugin."""
+        return _summary(self._schedulers.load(name))
+
+    def searcher_problems(self, name: str, options: Mapping[str, object], *, space: Space) -> Sequence[tuple[str, str]]:
+        """(option, message) for each thing that stands in the way of using it; the option is empty for the whole."""
+        return _problems(self._searchers.load(name), name, options, space=space)
+
+    def scheduler_problems(
+        self, name: str, options: Mapping[str, object], *, min_resource: int, max_resource: int | None
+    ) -> Sequence[tuple[str, str]]:
+        """(option, message) for each thing that stands in the way of using it; the option is empty for the whole."""
+        limits = {"min_resource": min_resource, "max_resource": max_resource}
+        return _problems(self._schedulers.load(name), name, options, **limits)
+
+    def make_searcher(
+        self,
+        name: str,
+        options: Mapping[str, object],
+        *,
+        space: Space,
+        seed: int,
+        initial: Sequence[Mapping[str, Value]] = (),
+    ) -> Searcher:
+        """A searcher at its beginning. Raises NoSuchName, BrokenPlugin, Mistake for options that do not fit."""
+        cls = self._searchers.load(name)
+        searcher: Searcher = cls(space=space, seed=seed, initial=initial, options=_read_options(cls, name, options))
+        return searcher
+
+    def make_scheduler(
+        self, name: str, options: Mapping[str, object], *, min_resource: int, max_resource: int | None, seed: int
+    ) -> Scheduler:
+        """A scheduler at its beginning. Raises NoSuchName, BrokenPlugin, Mistake for options that do not fit."""
+        cls = self._schedulers.load(name)
+        read = _read_options(cls, name, options)
+        scheduler: Scheduler = cls(min_resource=min_resource, max_resource=max_resource, seed=seed, options=read)
+        return scheduler
+
+
+class _Kind:
+    """The algorithms of one kind."""
+
+    def __init__(self, kind: str, group: str, own: Mapping[str, str]) -> None:
+        self._kind, self._group, self._own = kind, group, own
+
+    def names(self) -> Sequence[str]:
+        return list(dict.fromkeys((*self._own, *sorted(self._installed()))))
+
+    def load(self, name: str) -> Any:
+        if name in self._own:
+            module, attribute = self._own[name].split(":")
+            return getattr(importlib.import_module(module), attribute)
+        # Reading what is installed costs tens of milliseconds: only for names that are not ours.
+        installed = self._installed()
+        if name not in installed:
+            raise NoSuchName(self._kind, name, self.names())
+        return self._load_installed(installed[name])
+
+    def _load_installed(self, entry: EntryPoint) -> Any:
+        source = f"package {entry.dist.name} {entry.dist.version}" if entry.dist else "an installed package"
+        told = f"{self._kind} {entry.name!r} of {source} ({entry.value})"
+        try:
+            found = entry.load()
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise BrokenPlugin(f"{told} cannot be imported: {reason}; repair or uninstall that package") from error
+        if not isinstance(getattr(found, "Options", None), type):
+            raise BrokenPlugin(f"{told} is no algorithm: it has no Options; tell the package's authors")
+        return found
+
+    def _installed(self) -> Mapping[str, EntryPoint]:
+        return {entry.name: entry for entry in entry_points(group=self._group)}
+
+
+def _options_class(cls: Any) -> type[Any]:
+    options: type[Any] = cls.Options
+    return options
+
+
+def _summary(cls: Any) -> str:
+    return str(cls.__doc__ or cls.__name__).strip().splitlines()[0]
+
+
+def _problems(cls: Any, name: str, options: Mapping[str, object], **about: object) -> Sequence[tuple[str, str]]:
+    if not hasattr(cls, "problems"):
+        return []
+    found: Sequence[tuple[str, str]] = cls.problems(_read_options(cls, name, options), **about)
+    return found
+
+
+def _read_options(cls: Any, name: str, options: Mapping[str, object]) -> Any:
+    try:
+        return from_plain(cls.Options, dict(options))
+    except FieldError as error:
+        raise Mistake(f"options of {name}: {error}") from error
