@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
-from functools import lru_cache
+from functools import cache
 from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
@@ -40,13 +40,15 @@ def from_plain(cls: type[Any], plain: object) -> Any:
     return _reader(cls)(plain)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _names(cls: type[Any]) -> tuple[str, ...]:
     return tuple(field.name for field in fields(cls))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _reader(annotation: Any) -> Callable[[object], Any]:
+    if annotation is object:
+        return _as_it_is
     if isinstance(annotation, NewType):
         return _reader(annotation.__supertype__)
     origin = get_origin(annotation)
@@ -135,6 +137,10 @@ def _enum_reader(cls: type[Enum]) -> Callable[[object], Any]:
         return members[plain]
 
     return read
+
+
+def _as_it_is(plain: object) -> object:
+    return plain
 
 
 def _read_str(plain: object) -> str:

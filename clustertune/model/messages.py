@@ -164,7 +164,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class LogRequest:
-    """Send the attempt's log from ``offset`` bytes on, at most ``limit`` bytes; a negative offset counts from its end."""
+    """Send the attempt's log from ``offset`` bytes on (negative: from its end), at most ``limit`` bytes."""
 
     request: int
     attempt: str

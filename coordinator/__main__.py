@@ -1,0 +1,151 @@
+"""The coordinator's process: ``python -m clustertune.coordinator --home HOME --cluster NAME``.
+
+Exit codes: 0 it was idle or told to end; 4 another coordinator has the cluster; 5 the journal is damaged;
+1 anything else, with the reason in its log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+
+import clustertune
+from clustertune.coordinator.coordinator import Coordinator
+from clustertune.coordinator.journal import Journal
+from clustertune.coordinator.places import AlreadyRunning, Places
+from clustertune.coordinator.server import create_app
+from clustertune.definition.cluster import ClusterDefinition
+from clustertune.model.clock import SystemClock
+from clustertune.model.errors import ClustertuneError, JournalDamaged
+from clustertune.model.messages import PROTOCOL
+from clustertune.provisioner.registry import make_provider
+from clustertune.search.registry import Registry
+
+IDLE_EXIT_S = float(os.environ.get("CLUSTERTUNE_IDLE_EXIT_S", "15"))
+"""How long the coordinator stays when nothing runs and nobody asks."""
+
+log = logging.getLogger("clustertune.coordinator")
+
+
+class _Server(uvicorn.Server):
+    """Signals are the coordinator's own business."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(places: Places) -> None:
+    """Runs until idle, told to end, or unable to go on."""
+    definition = _definition(places)
+    journal = Journal(places.journal)
+    coordinator = Coordinator(
+        places=places,
+        cluster=definition,
+        algorithms=Registry.default(),
+        provider=make_provider(definition.provider, folder=places.instances),
+        journal=journal,
+        clock=SystemClock(),
+    )
+    coordinator.recover()
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ending.set)
+    agents = await coordinator.link.listen(places.agent_socket())
+    await coordinator.begin()
+    app = create_app(coordinator, token=places.token(), shutdown=ending.set)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = _Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", log_config=None))
+    running = [
+        asyncio.create_task(server.serve(sockets=[listener])),
+        asyncio.create_task(coordinator.run()),
+        asyncio.create_task(_idle(coordinator, ending)),
+    ]
+    places.announce(
+        pid=os.getpid(),
+        port=listener.getsockname()[1],
+        version=clustertune.__version__,
+        protocol=PROTOCOL,
+        started=coordinator.now(),
+    )
+    log.info("cluster %s: listening on port %s", places.cluster, listener.getsockname()[1])
+    try:
+        await _first(ending, coordinator.fatal, running)
+    finally:
+        places.withdraw()
+        server.should_exit = True
+        if coordinator.fatal.done():
+            coordinator.fatal.exception()
+        else:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(30):
+                    await coordinator.release()
+        for task in running[1:]:
+            task.cancel()
+        agents.close(close_connections=True)
+        await asyncio.wait(running, timeout=5)
+        journal.close()
+        places.agent_socket().unlink(missing_ok=True)
+
+
+async def _first(ending: asyncio.Event, fatal: asyncio.Future[None], running: list[asyncio.Task[None]]) -> None:
+    told = asyncio.create_task(ending.wait())
+    done, _ = await asyncio.wait([told, fatal, *running], return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    for finished in done:
+        if finished is not told:
+            finished.result()
+
+
+async def _idle(coordinator: Coordinator, ending: asyncio.Event) -> None:
+    while coordinator.idle_s() < IDLE_EXIT_S:
+        await asyncio.sleep(min(1.0, IDLE_EXIT_S / 4))
+    log.info("nothing runs and nobody asks: leaving")
+    ending.set()
+    await asyncio.Event().wait()
+
+
+def _definition(places: Places) -> ClusterDefinition:
+    if not places.definition.exists():
+        return ClusterDefinition.from_plain({"name": places.cluster, "provider": "local"})
+    return ClusterDefinition.from_plain(json.loads(places.definition.read_text()))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m clustertune.coordinator", description=__doc__)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--cluster", required=True)
+    arguments = parser.parse_args()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    os.umask(0o077)
+    places = Places(arguments.home.absolute(), arguments.cluster)
+    try:
+        places.prepare()
+        with places.lock():
+            asyncio.run(serve(places))
+    except AlreadyRunning as error:
+        log.info("%s", error)
+        return 4
+    except JournalDamaged as error:
+        log.error("%s", error)
+        return 5
+    except (ClustertuneError, OSError) as error:
+        log.error("%s: %s", type(error).__name__, error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

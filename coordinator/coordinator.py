@@ -1,0 +1,408 @@
+"""The effectful shell around the core: carries out its commands, and tells it what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from clustertune.coordinator.agent_link import AgentLink, Numbered
+from clustertune.coordinator.core import commands as c
+from clustertune.coordinator.core import events as e
+from clustertune.coordinator.core.core import Core
+from clustertune.coordinator.core.fold import Algorithms
+from clustertune.coordinator.core.snapshots import instance_row, row, snapshot, summary
+from clustertune.coordinator.core.state import Experiment
+from clustertune.coordinator.journal import Entry, Journal
+from clustertune.coordinator.logs import Logs
+from clustertune.coordinator.places import Places
+from clustertune.coordinator.results import ResultFiles, Written
+from clustertune.definition.cluster import ClusterDefinition
+from clustertune.model.clock import Clock
+from clustertune.model.errors import NoSuchName, ProviderError, ProviderFatal
+from clustertune.model.instance import Inventory
+from clustertune.model.messages import Ended, Leave, Reports, Start, Started, Stop
+from clustertune.model.snapshot import ClusterSnapshot, ExperimentSnapshot, InstanceRow, Submission, TrialRow
+from clustertune.provisioner.contracts import LaunchIntent, Provider
+
+TICK_S = 1.0
+RESULTS_EVERY_S = 0.5
+RESULTS_SHARE = 20
+"""Writing an experiment's results takes at most one part in so many of the time."""
+
+log = logging.getLogger(__name__)
+
+
+class Coordinator:
+    """Everything of one cluster, in one event loop.
+
+    ``now`` is wall time that never steps backwards, also across restarts: it is taken from the monotonic clock, set
+    by the wall clock at the start, and never before the journal's last fact.
+    """
+
+    def __init__(
+        self,
+        *,
+        places: Places,
+        cluster: ClusterDefinition,
+        algorithms: Algorithms,
+        provider: Provider,
+        journal: Journal,
+        clock: Clock,
+    ) -> None:
+        self.places, self.cluster, self.journal = places, cluster, journal
+        self._provider = provider
+        self._clock = clock
+        self._base = clock.wall_s() - clock.monotonic_s()
+        self.started = clock.monotonic_s()
+        self.last_asked = self.started
+        self.link = AgentLink(self)
+        self.logs = Logs(places, self.link)
+        self._secrets: dict[str, dict[str, str]] = {}
+        self._launch_secret = bytes.fromhex(places.launch_secret())
+        self._files: dict[str, ResultFiles] = {}
+        self._dirty: dict[str, float] = {}
+        self._on_disk: dict[str, tuple[int, int]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._last_commit: asyncio.Future[None] | None = None
+        self.fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.core = Core(
+            algorithms=algorithms,
+            env=cluster.env,
+            instances=(f"{cluster.provider}-0",),
+            idle_timeout_s=cluster.idle_timeout_s,
+            token_hash=lambda instance, epoch: self.hash(self._token(instance, epoch)),
+        )
+
+    # Beginning and end
+
+    def recover(self) -> None:
+        """Folds the journal. Raises JournalDamaged."""
+        last = 0.0
+        for now, fact in self.journal.facts():
+            self.core.fold.replay(fact, now)
+            last = now
+        self.core.fold.restore(self.journal.progress())
+        self._on_disk = self.journal.received()
+        self._base += max(0.0, last - self.now())
+        self._booted_at = last
+
+    async def begin(self) -> None:
+        """Takes up what the journal says is under way. The journal is being written from here on."""
+        self.journal.start(self._journal_failed)
+        self.handle(e.Booted(last=self._booted_at))
+        for name in self.core.state.experiments:
+            self._dirty[name] = 0.0
+        await self._look_for_instances()
+
+    async def run(self) -> None:
+        """Ticks until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tick())
+            tasks.create_task(self._write_results())
+
+    async def release(self) -> None:
+        """Before an idle exit: agents that run nothing leave, results and logs are complete."""
+        await self.logs.settled()
+        self.handle_step(self.core.release_idle(self.now()))
+        await self.committed()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=20)
+        await self.flush_results()
+
+    def now(self) -> float:
+        return self._base + self._clock.monotonic_s()
+
+    def uptime_s(self) -> float:
+        return self._clock.monotonic_s() - self.started
+
+    def idle_s(self) -> float:
+        """How long nobody has asked anything while nothing ran."""
+        state = self.core.state
+        if any(True for _ in state.running()) or any(i.attempts for i in state.instances.values()):
+            return 0.0
+        return self._clock.monotonic_s() - self.last_asked
+
+    # Events to steps
+
+    def handle(self, event: e.Happening) -> None:
+        """Decides, and queues facts and rows; commands follow once those are on disk."""
+        now = self.now()
+        self.handle_step(self.core.handle(event, now), now)
+
+    def handle_step(
+        self,
+        step: c.Step,
+        now: float | None = None,
+        received: tuple[str, int, int] | None = None,
+        committed: Callable[[], None] | None = None,
+    ) -> None:
+        entry = Entry(now=self.now() if now is None else now, facts=step.facts, reports=step.reports, received=received)
+        for name in {getattr(x, "experiment", None) for x in (*step.facts, *step.reports)}:
+            if name is not None:
+                self._dirty.setdefault(name, 0.0)
+        if not (entry.facts or entry.reports or entry.received):
+            self._carry_out(step)
+            return
+
+        def done() -> None:
+            if committed is not None:
+                committed()
+            self._carry_out(step)
+
+        self.journal.append(entry, done)
+
+    async def committed(self) -> None:
+        """Returns once everything handed in so far is on disk."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.journal.append(Entry(now=self.now()), lambda: future.done() or future.set_result(None))
+        await future
+
+    async def writable(self) -> None:
+        while self.journal.problem:
+            await asyncio.sleep(0.1)
+
+    def _journal_failed(self, error: Exception) -> None:
+        if not self.fatal.done():
+            self.fatal.set_exception(error)
+
+    # Commands
+
+    def _carry_out(self, step: c.Step) -> None:
+        for command in step.commands:
+            match command:
+                case c.StartAttempt():
+                    self.link.send(command.instance, self._start(command))
+                case c.StopAttempt():
+                    self.link.send(command.instance, Stop(attempt=command.attempt, reason=command.reason))
+                case c.CollectLog():
+                    self._spawn(self.logs.collect(command.instance, command.attempt, command.ending))
+                case c.Launch():
+                    self._spawn(self._launch(command))
+                case c.Terminate():
+                    self._spawn(self._terminate(command))
+
+    def _start(self, command: c.StartAttempt) -> Start:
+        from dataclasses import replace
+
+        secrets = self._secrets.get(command.experiment)
+        return Start(
+            attempt=command.attempt,
+            config=command.config,
+            run=replace(command.run, secrets=secrets) if secrets else command.run,
+            target=command.target,
+            cpus=command.cpus,
+            gpus=command.gpus,
+            seed=command.seed,
+        )
+
+    async def _launch(self, command: c.Launch) -> None:
+        intent = LaunchIntent(
+            instance=command.instance,
+            epoch=command.epoch,
+            token=self._token(command.instance, command.epoch),
+            agent_socket=self.places.agent_socket(),
+            slots=self.cluster.slots,
+        )
+        try:
+            await asyncio.to_thread(self._provider.launch, intent)
+        except ProviderError as error:
+            retry = not isinstance(error, ProviderFatal)
+            self.handle(e.LaunchFailed(instance=command.instance, epoch=command.epoch, error=str(error), retry=retry))
+
+    async def _terminate(self, command: c.Terminate) -> None:
+        self.link.send(command.instance, Leave(message=command.reason))
+        try:
+            await asyncio.to_thread(self._provider.terminate, [command.instance])
+        except ProviderError as error:
+            log.error("%s could not be ended: %s", command.instance, error)
+
+    def _spawn(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_log_failure)
+
+    # The agents' link
+
+    def expected(self, instance: str) -> tuple[int, str] | None:
+        found = self.core.state.instances.get(instance)
+        return None if found is None else (found.epoch, found.token_hash)
+
+    def hash(self, token: str) -> str:
+        return hashlib.sha256(token.encode()).hexdigest()
+
+    def on_disk(self, instance: str, epoch: int) -> int:
+        known = self._on_disk.get(instance)
+        return known[1] if known is not None and known[0] == epoch else 0
+
+    def connected(self, instance: str, epoch: int, inventory: Inventory) -> None:
+        self.handle(e.AgentConnected(instance=instance, epoch=epoch, inventory=inventory))
+
+    def disconnected(self, instance: str, epoch: int) -> None:
+        self.handle(e.AgentDisconnected(instance=instance, epoch=epoch))
+        self._spawn(self._look_for_instances())
+
+    def received(self, instance: str, epoch: int, message: Numbered, committed: Callable[[], None]) -> None:
+        now = self.now()
+        step = self.core.handle(_as_event(instance, epoch, message), now)
+        self.handle_step(step, now, received=(instance, epoch, message.seq), committed=committed)
+
+    def _token(self, instance: str, epoch: int) -> str:
+        return hmac.digest(self._launch_secret, f"{instance}:{epoch}".encode(), "sha256").hex()
+
+    async def _look_for_instances(self) -> None:
+        """Which machines are gone, as the provider knows; an agent that died is replaced at once."""
+        try:
+            found = {(x.instance, x.epoch) for x in await asyncio.to_thread(self._provider.list)}
+        except ProviderError as error:
+            log.warning("the provider cannot say which machines there are: %s", error)
+            return
+        for instance in list(self.core.state.instances.values()):
+            launched_s = self.now() - instance.launched
+            if (instance.id, instance.epoch) in found or instance.connected or launched_s < TICK_S:
+                continue
+            words = await asyncio.to_thread(self._provider.last_words, instance.id) if instance.room is None else ""
+            reason = "its agent is not running" + (f"; its last words: {words[-500:]}" if words else "")
+            self.handle(e.InstanceVanished(instance=instance.id, epoch=instance.epoch, reason=reason))
+
+    # What users ask; each answers once it is on disk
+
+    def experiment(self, name: str) -> Experiment:
+        """Raises NoSuchName."""
+        self.last_asked = self._clock.monotonic_s()
+        found = self.core.state.experiments.get(name)
+        if found is None:
+            raise NoSuchName("experiment", name, self.core.state.experiments)
+        return found
+
+    async def submit(self, submission: Submission, name: str) -> str:
+        """Begins an experiment under the first free one of name, name-2, name-3 … and answers which."""
+        self.last_asked = self._clock.monotonic_s()
+        free, number = name, 1
+        while free in self.core.state.experiments:
+            number += 1
+            free = f"{name}-{number}"
+        self._secrets[free] = dict(submission.secrets)
+        self.handle(
+            e.Submitted(
+                experiment=free,
+                definition=submission.definition,
+                workdir=submission.workdir,
+                python=submission.python,
+            )
+        )
+        await self.committed()
+        return free
+
+    async def ask(self, event: e.PauseAsked | e.ResumeAsked | e.StopAsked, secrets: Mapping[str, str]) -> None:
+        if secrets:
+            self._secrets[event.experiment] = dict(secrets)
+        self.handle(event)
+        await self.committed()
+
+    async def snapshot(self, name: str, after: int = 0) -> ExperimentSnapshot:
+        """The journal is waited for only while it is well: a view must also show that it is not."""
+        experiment = self.experiment(name)
+        if not self.journal.problem:
+            await self.committed()
+        return self._snapshot(experiment, after)
+
+    def _snapshot(self, experiment: Experiment, after: int = 0) -> ExperimentSnapshot:
+        return snapshot(
+            self.core,
+            experiment,
+            cluster=self.cluster.name,
+            now=self.now(),
+            folder=str(self.places.experiment(experiment.name)),
+            problem=self.journal.problem,
+            after=after,
+        )
+
+    def rows(self, name: str, offset: int, limit: int) -> list[TrialRow]:
+        experiment, now = self.experiment(name), self.now()
+        return [row(experiment, trial, now) for trial in experiment.trials[offset : offset + limit]]
+
+    def cluster_snapshot(self, *, version: str, protocol: int, pid: int) -> ClusterSnapshot:
+        self.last_asked = self._clock.monotonic_s()
+        state, now = self.core.state, self.now()
+        instances: tuple[InstanceRow, ...] = tuple(instance_row(self.core, i) for i in state.instances.values())
+        return ClusterSnapshot(
+            cluster=self.cluster.name,
+            provider=self.cluster.provider,
+            version=version,
+            protocol=protocol,
+            pid=pid,
+            uptime_s=self.uptime_s(),
+            experiments=tuple(summary(x, cluster=self.cluster.name, now=now) for x in state.experiments.values()),
+            instances=instances,
+            problem=self.journal.problem or self.core.launch_problem,
+        )
+
+    # By the clock
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.handle(e.Ticked())
+            if any(not i.connected for i in self.core.state.instances.values()):
+                await self._look_for_instances()
+
+    async def _write_results(self) -> None:
+        while True:
+            await asyncio.sleep(RESULTS_EVERY_S)
+            if not self.journal.problem:
+                await self.flush_results(self._clock.monotonic_s())
+
+    async def flush_results(self, due: float = float("inf")) -> None:
+        """Writes the files of experiments that changed and whose turn has come."""
+        for name in [name for name, at in self._dirty.items() if at <= due]:
+            del self._dirty[name]
+            await self.committed()
+            began = self._clock.monotonic_s()
+            try:
+                await asyncio.to_thread(self._result_files(name).write, self._written(name))
+            except OSError as error:
+                log.warning("the results of %s cannot be written now: %s", name, error)
+                self._dirty[name] = began + 5.0
+            took = self._clock.monotonic_s() - began
+            if name in self._dirty:
+                self._dirty[name] = max(self._dirty[name], began + took * RESULTS_SHARE)
+
+    def _result_files(self, name: str) -> ResultFiles:
+        if name not in self._files:
+            self._files[name] = ResultFiles(self.places.experiment(name), self.places.journal)
+        return self._files[name]
+
+    def _written(self, name: str) -> Written:
+        experiment, now = self.core.state.experiments[name], self.now()
+        return Written(
+            snapshot=self._snapshot(experiment),
+            rows=[row(experiment, trial, now) for trial in experiment.trials],
+            parameters=experiment.definition.space.names,
+        )
+
+
+def _as_event(instance: str, epoch: int, message: Numbered) -> e.Happening:
+    match message:
+        case Started():
+            return e.AttemptRan(instance=instance, epoch=epoch, attempt=message.attempt)
+        case Reports():
+            return e.Reported(
+                instance=instance,
+                epoch=epoch,
+                attempt=message.attempt,
+                reports=message.reports,
+                notices=message.notices,
+            )
+        case Ended():
+            return e.AttemptOver(instance=instance, epoch=epoch, attempt=message.attempt, ending=message.ending)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a task failed: %s", "".join(traceback.format_exception(error)))

@@ -1,0 +1,85 @@
+"""What the core wants done, and what one event made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from clustertune.coordinator.core.facts import Fact
+from clustertune.model.messages import RunSpec
+from clustertune.model.trial import AttemptId, Config, Ending
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartAttempt:
+    """Tell the agent to run this attempt; harmless when it does already."""
+
+    instance: str
+    experiment: str
+    attempt: AttemptId
+    config: Config
+    run: RunSpec
+    target: int | None
+    cpus: float
+    gpus: tuple[int, ...]
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopAttempt:
+    """Tell the agent to end this attempt; harmless when it has."""
+
+    instance: str
+    attempt: AttemptId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectLog:
+    """The attempt is over: bring its log home."""
+
+    instance: str
+    attempt: AttemptId
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """Bring up this epoch of the instance."""
+
+    instance: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terminate:
+    """The instance is not needed: its agent leaves, its machine goes."""
+
+    instance: str
+    epoch: int
+    reason: str
+
+
+Command = StartAttempt | StopAttempt | CollectLog | Launch | Terminate
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """One report for the table of curves. ``observed``: it took its trial further, and counts."""
+
+    experiment: str
+    trial: int
+    attempt: int
+    resource: int
+    elapsed_s: float
+    loss: float | None
+    metrics: dict[str, float]
+    observed: bool
+
+
+@dataclass(slots=True)
+class Step:
+    """What one event came to: facts and rows to write first, then commands to carry out."""
+
+    facts: list[Fact] = field(default_factory=list)
+    reports: list[ReportRow] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)

@@ -1,0 +1,199 @@
+"""What the journal holds: the inputs that mattered and the decisions that came of them. State is the fold of these."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from clustertune.model.codec import FieldError, from_plain, to_plain
+from clustertune.model.errors import JournalDamaged
+from clustertune.model.instance import Inventory
+from clustertune.model.trial import Config, Ending, ExperimentState, TrialState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentCreated:
+    """``definition`` is what ``ExperimentDefinition.to_plain`` gave."""
+
+    experiment: str
+    definition: Mapping[str, object]
+    workdir: str
+    python: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentChanged:
+    """The experiment is in another state; ``failure`` is the text to show when it failed."""
+
+    experiment: str
+    state: ExperimentState
+    reason: str = ""
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialCreated:
+    """The searcher's suggestion, with the number of observations that it was computed from."""
+
+    experiment: str
+    trial: int
+    config: Config
+    observations: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchExhausted:
+    """The searcher has nothing more to propose."""
+
+    experiment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialMoved:
+    """A trial without a running attempt changed its state."""
+
+    experiment: str
+    trial: int
+    state: TrialState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptPlaced:
+    """An attempt of the trial belongs to this agent's epoch from now on."""
+
+    experiment: str
+    trial: int
+    attempt: int
+    instance: str
+    epoch: int
+    gpus: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted:
+    """The agent said that the attempt's process exists."""
+
+    experiment: str
+    trial: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopOrdered:
+    """The current attempt is to end: ``stopped`` for good, or ``paused``."""
+
+    experiment: str
+    trial: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RungReached:
+    """The scheduler saw a report that it had asked for, and decided."""
+
+    experiment: str
+    trial: int
+    resource: int
+    loss: float
+    decision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Improved:
+    """The trial is the incumbent."""
+
+    experiment: str
+    trial: int
+    resource: int
+    loss: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded:
+    """How the current attempt ended, and what that made of its trial."""
+
+    experiment: str
+    trial: int
+    attempt: int
+    ending: Ending
+    state: TrialState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceLaunched:
+    """The intent to launch, with the hash of the token that the agent will hold; written before the launch."""
+
+    instance: str
+    epoch: int
+    token_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceReady:
+    """The agent said hello."""
+
+    instance: str
+    epoch: int
+    inventory: Inventory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceGone:
+    """This epoch of the instance is over; its attempts were ended as lost before this."""
+
+    instance: str
+    epoch: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restarted:
+    """The coordinator came back; what passed since ``last`` was nobody's running time."""
+
+    last: float
+    experiments: tuple[str, ...] = field(default=())
+
+
+Fact = (
+    ExperimentCreated
+    | ExperimentChanged
+    | TrialCreated
+    | SearchExhausted
+    | TrialMoved
+    | AttemptPlaced
+    | AttemptStarted
+    | StopOrdered
+    | RungReached
+    | Improved
+    | AttemptEnded
+    | InstanceLaunched
+    | InstanceReady
+    | InstanceGone
+    | Restarted
+)
+
+_VERSIONS: dict[type, int] = dict.fromkeys(Fact.__args__, 1)
+"""The version of each kind that is written now. Reading keeps every version that ever was."""
+
+_KINDS: dict[str, type] = {cls.__name__: cls for cls in _VERSIONS}
+
+
+def write(fact: Fact) -> tuple[str, int, str]:
+    """Kind, version and JSON body."""
+    cls = type(fact)
+    return cls.__name__, _VERSIONS[cls], json.dumps(to_plain(fact), separators=(",", ":"), allow_nan=False)
+
+
+def read(kind: str, version: int, body: str) -> Fact:
+    """The fact of a journal row. Raises JournalDamaged for what this version cannot read."""
+    cls = _KINDS.get(kind)
+    if cls is None or version > _VERSIONS[cls]:
+        raise JournalDamaged(
+            f"the journal holds {kind} version {version}, which this clustertune cannot read; "
+            "it was probably written by a newer one: upgrade, or use the one that wrote it"
+        )
+    try:
+        fact: Fact = from_plain(cls, json.loads(body))
+    except (FieldError, ValueError) as error:
+        raise JournalDamaged(f"the journal holds a {kind} that cannot be read: {error}") from error
+    return fact

@@ -1,0 +1,277 @@
+"""State as the fold of facts: each kind of fact, and the one way in which it changes the state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from clustertune.coordinator.core import facts as f
+from clustertune.coordinator.core.placement import Room
+from clustertune.coordinator.core.state import (
+    NOTICES_KEPT,
+    Experiment,
+    Instance,
+    Progress,
+    State,
+    Trial,
+    new_attempt,
+    run_spec,
+)
+from clustertune.definition.experiment import ExperimentDefinition
+from clustertune.model.instance import Demand
+from clustertune.model.space import Space
+from clustertune.model.trial import Config, EndReason, ExperimentState, TrialState
+from clustertune.search.contracts import Scheduler, Searcher
+
+_NOT_THE_PROGRAMS_FAULT = (EndReason.LOST, EndReason.STOPPED, EndReason.PAUSED)
+
+
+class Algorithms(Protocol):
+    """Makes searchers and schedulers from their names; the search room's registry is one."""
+
+    def make_searcher(
+        self, name: str, options: Mapping[str, Any], *, space: Space, seed: int, initial: tuple[Config, ...]
+    ) -> Searcher: ...
+
+    def make_scheduler(
+        self, name: str, options: Mapping[str, Any], *, min_resource: int, max_resource: int | None, seed: int
+    ) -> Scheduler: ...
+
+
+class Fold:
+    """Applies facts to a state.
+
+    ``replay`` is for facts read from the journal: the algorithms, which live calls have told already, are told too.
+    """
+
+    def __init__(self, algorithms: Algorithms, env: Mapping[str, str]) -> None:
+        self.state = State()
+        self._algorithms = algorithms
+        self._env = env
+        self._apply: dict[type, Callable[[Any, float], None]] = {
+            f.ExperimentCreated: self._experiment_created,
+            f.ExperimentChanged: self._experiment_changed,
+            f.TrialCreated: self._trial_created,
+            f.SearchExhausted: self._search_exhausted,
+            f.TrialMoved: self._trial_moved,
+            f.AttemptPlaced: self._attempt_placed,
+            f.AttemptStarted: self._attempt_started,
+            f.StopOrdered: self._stop_ordered,
+            f.RungReached: self._rung_reached,
+            f.Improved: self._improved,
+            f.AttemptEnded: self._attempt_ended,
+            f.InstanceLaunched: self._instance_launched,
+            f.InstanceReady: self._instance_ready,
+            f.InstanceGone: self._instance_gone,
+            f.Restarted: self._restarted,
+        }
+
+    def apply(self, fact: f.Fact, now: float) -> None:
+        self._apply[type(fact)](fact, now)
+
+    def replay(self, fact: f.Fact, now: float) -> None:
+        """Applies a recorded fact. A recorded decision stands, whatever the algorithm would say today."""
+        if isinstance(fact, f.RungReached):
+            experiment = self.state.experiments[fact.experiment]
+            experiment.scheduler.on_report(fact.trial, fact.resource, fact.loss)
+            experiment.searcher.observe(fact.trial, fact.resource, fact.loss)
+        self.apply(fact, now)
+        if isinstance(fact, f.AttemptEnded | f.TrialMoved) and fact.state.ended:
+            tell_end(self.state.experiments[fact.experiment], fact.trial, fact.state)
+
+    def restore(self, progress: Iterable[Progress]) -> None:
+        """Puts back what lives in the table of curves and not in the facts."""
+        for row in progress:
+            experiment = self.state.experiments.get(row.experiment)
+            if experiment is None or row.trial >= len(experiment.trials):
+                continue
+            trial = experiment.trials[row.trial]
+            experiment.reports += row.reports
+            trial.resource, trial.last_loss = row.resource, row.last_loss
+            trial.best_loss = row.best_loss if row.best_loss is not None else math.inf
+            trial.best_resource = row.best_resource
+            if trial.current is not None and trial.attempts == 1:
+                trial.current.resource = row.resource or 0
+
+    # Experiments
+
+    def _experiment_created(self, fact: f.ExperimentCreated, now: float) -> None:
+        definition = ExperimentDefinition.from_plain(fact.definition)
+        resource = definition.resource
+        self.state.experiments[fact.experiment] = Experiment(
+            name=fact.experiment,
+            definition=definition,
+            run=run_spec(definition, workdir=fact.workdir, python=fact.python, env=self._env),
+            demand=_demand(definition),
+            searcher=self._algorithms.make_searcher(
+                definition.searcher.type,
+                definition.searcher.options,
+                space=definition.space,
+                seed=definition.seed,
+                initial=definition.initial,
+            ),
+            scheduler=self._algorithms.make_scheduler(
+                definition.scheduler.type,
+                definition.scheduler.options,
+                min_resource=resource.min,
+                max_resource=resource.max,
+                seed=definition.seed,
+            ),
+            created=now,
+            sign=definition.objective.sign,
+            running_since=now,
+        )
+
+    def _experiment_changed(self, fact: f.ExperimentChanged, now: float) -> None:
+        experiment = self.state.experiments[fact.experiment]
+        if experiment.running_since is not None:
+            experiment.ran_s += now - experiment.running_since
+        experiment.running_since = now if fact.state is ExperimentState.RUNNING else None
+        experiment.state, experiment.reason = fact.state, fact.reason
+        experiment.failure = fact.failure
+
+    def _restarted(self, fact: f.Restarted, now: float) -> None:
+        for name in fact.experiments:
+            experiment = self.state.experiments[name]
+            if experiment.running_since is not None:
+                experiment.ran_s += max(0.0, fact.last - experiment.running_since)
+                experiment.running_since = now
+
+    # Trials
+
+    def _trial_created(self, fact: f.TrialCreated, now: float) -> None:  # noqa: ARG002 - one shape for all
+        experiment = self.state.experiments[fact.experiment]
+        if fact.trial != len(experiment.trials):
+            raise ValueError(f"trial {fact.trial} was created after {len(experiment.trials)} others")
+        trial = Trial(number=fact.trial, config=dict(fact.config))
+        trial.target = experiment.scheduler.target(trial.number)
+        experiment.trials.append(trial)
+        experiment.counts[TrialState.PENDING] += 1
+        experiment.pending.append(trial.number)
+
+    def _search_exhausted(self, fact: f.SearchExhausted, now: float) -> None:  # noqa: ARG002
+        self.state.experiments[fact.experiment].exhausted = True
+
+    def _trial_moved(self, fact: f.TrialMoved, now: float) -> None:  # noqa: ARG002
+        experiment = self.state.experiments[fact.experiment]
+        trial = experiment.trials[fact.trial]
+        experiment.move(trial, fact.state)
+        if fact.state is TrialState.PENDING:
+            trial.held = False
+            experiment.pending.appendleft(trial.number)
+        elif trial.number in experiment.pending:
+            experiment.pending.remove(trial.number)
+
+    def _attempt_placed(self, fact: f.AttemptPlaced, now: float) -> None:
+        experiment = self.state.experiments[fact.experiment]
+        trial = experiment.trials[fact.trial]
+        experiment.move(trial, TrialState.STARTING)
+        experiment.pending.remove(trial.number)
+        experiment.active.add(trial.number)
+        trial.attempts = fact.attempt
+        trial.current = new_attempt(
+            experiment,
+            trial,
+            number=fact.attempt,
+            instance=fact.instance,
+            epoch=fact.epoch,
+            gpus=fact.gpus,
+            now=now,
+        )
+        instance = self.state.instances[fact.instance]
+        instance.attempts[trial.current.id] = (experiment.name, trial.number)
+        if instance.room is not None:
+            instance.room.take(experiment.demand, fact.gpus)
+
+    def _attempt_started(self, fact: f.AttemptStarted, now: float) -> None:
+        experiment, trial = self._trial(fact.experiment, fact.trial)
+        experiment.move(trial, TrialState.RUNNING)
+        if trial.current is not None:
+            trial.current.started, trial.current.since = True, now
+
+    def _stop_ordered(self, fact: f.StopOrdered, now: float) -> None:  # noqa: ARG002
+        trial = self._trial(fact.experiment, fact.trial)[1]
+        if trial.current is not None:
+            trial.current.stop = fact.reason
+
+    def _rung_reached(self, fact: f.RungReached, now: float) -> None:  # noqa: ARG002
+        experiment, trial = self._trial(fact.experiment, fact.trial)
+        experiment.observations += 1
+        trial.target = experiment.scheduler.target(trial.number)
+        trial.cut = fact.decision == "stop"
+
+    def _improved(self, fact: f.Improved, now: float) -> None:  # noqa: ARG002
+        experiment = self.state.experiments[fact.experiment]
+        experiment.best, experiment.best_loss = fact.trial, fact.loss
+        experiment.best_resource = fact.resource
+        experiment.ended_since_best = 0
+
+    def _attempt_ended(self, fact: f.AttemptEnded, now: float) -> None:
+        experiment, trial = self._trial(fact.experiment, fact.trial)
+        ending, current = fact.ending, trial.current
+        experiment.move(trial, fact.state)
+        experiment.active.discard(trial.number)
+        if current is not None:
+            self._release(experiment, current.instance, current.id, current.gpus)
+            trial.elapsed_s += ending.elapsed_s or (now - current.since if current.started else 0.0)
+        trial.current = None
+        if ending.error:
+            trial.error = ending.error
+        trial.notices = (*trial.notices, *ending.notices)[-NOTICES_KEPT:]
+        trial.held = fact.state is TrialState.PAUSED
+        if ending.reason not in _NOT_THE_PROGRAMS_FAULT and fact.state in (TrialState.PENDING, TrialState.FAILED):
+            trial.failures += 1
+        if fact.state is TrialState.PENDING:
+            experiment.pending.appendleft(trial.number)
+        elif fact.state.ended:
+            experiment.recent.appendleft(trial.number)
+            if experiment.best != trial.number:
+                experiment.ended_since_best += 1
+
+    # Instances
+
+    def _instance_launched(self, fact: f.InstanceLaunched, now: float) -> None:
+        self.state.epochs[fact.instance] = fact.epoch
+        self.state.instances[fact.instance] = Instance(
+            id=fact.instance, epoch=fact.epoch, token_hash=fact.token_hash, launched=now
+        )
+
+    def _instance_ready(self, fact: f.InstanceReady, now: float) -> None:  # noqa: ARG002
+        instance = self.state.instances[fact.instance]
+        instance.room = Room(fact.inventory)
+        for name, number in instance.attempts.values():
+            experiment, trial = self._trial(name, number)
+            if trial.current is not None:
+                instance.room.take(experiment.demand, trial.current.gpus)
+
+    def _instance_gone(self, fact: f.InstanceGone, now: float) -> None:  # noqa: ARG002
+        self.state.instances.pop(fact.instance, None)
+
+    def _release(self, experiment: Experiment, instance_id: str, attempt: str, gpus: tuple[int, ...]) -> None:
+        instance = self.state.instances.get(instance_id)
+        if instance is None or instance.attempts.pop(attempt, None) is None:  # type: ignore[call-overload]
+            return
+        if instance.room is not None:
+            instance.room.free(experiment.demand, gpus)
+
+    def _trial(self, experiment: str, trial: int) -> tuple[Experiment, Trial]:
+        found = self.state.experiments[experiment]
+        return found, found.trials[trial]
+
+
+def tell_end(experiment: Experiment, trial: int, state: TrialState) -> None:
+    """The algorithms learn that a trial will not run again."""
+    experiment.scheduler.on_end(trial, state)
+    if state in (TrialState.FAILED, TrialState.INFEASIBLE):
+        experiment.searcher.forget(trial)
+
+
+def _demand(definition: ExperimentDefinition) -> Demand:
+    asked = definition.per_trial
+    return Demand(
+        cpus=asked.cpus,
+        memory_bytes=asked.memory_bytes or 0,
+        gpus=asked.gpus,
+        gpu_memory_bytes=asked.gpu_memory_bytes or 0,
+    )

@@ -1,0 +1,140 @@
+"""State to what clients are told."""
+
+from __future__ import annotations
+
+import math
+
+from clustertune.coordinator.core.core import Core
+from clustertune.coordinator.core.state import Experiment, Instance, Trial
+from clustertune.model.snapshot import (
+    ExperimentSnapshot,
+    ExperimentSummary,
+    Incumbent,
+    InstanceRow,
+    TrialRow,
+)
+from clustertune.model.trial import ExperimentState, TrialState
+
+EVENTS_AT_ONCE = 500
+
+
+def summary(experiment: Experiment, *, cluster: str, now: float) -> ExperimentSummary:
+    best = incumbent(experiment)
+    return ExperimentSummary(
+        name=experiment.name,
+        state=experiment.state,
+        created=experiment.created,
+        elapsed_s=experiment.elapsed_s(now),
+        trials=len(experiment.trials),
+        limit=experiment.limit,
+        metric=experiment.definition.objective.metric,
+        goal=experiment.definition.objective.goal,
+        best=best.value if best else None,
+        cluster=cluster,
+    )
+
+
+def snapshot(
+    core: Core, experiment: Experiment, *, cluster: str, now: float, folder: str, problem: str = "", after: int = 0
+) -> ExperimentSnapshot:
+    """``problem``: a trouble of the shell's (a full disk). ``after``: the last event that the client has seen."""
+    definition = experiment.definition
+    instances = list(core.state.instances.values())
+    return ExperimentSnapshot(
+        name=experiment.name,
+        state=experiment.state,
+        cluster=cluster,
+        reason=experiment.reason,
+        metric=definition.objective.metric,
+        goal=definition.objective.goal,
+        resource=definition.resource.name,
+        max_resource=definition.resource.max,
+        searcher=definition.searcher.type,
+        scheduler=definition.scheduler.type,
+        seed=definition.seed,
+        limit=experiment.limit,
+        counts={state.value: experiment.counts[state] for state in TrialState},
+        reports=experiment.reports,
+        best=incumbent(experiment),
+        running=tuple(row(experiment, experiment.trials[n], now) for n in sorted(experiment.active)),
+        recent=tuple(row(experiment, experiment.trials[n], now) for n in experiment.recent),
+        created=experiment.created,
+        elapsed_s=experiment.elapsed_s(now),
+        time_limit_s=definition.stop.time_s,
+        cost_usd=0.0,
+        slots_used=len(experiment.active),
+        slots=sum(i.room.slots_for(experiment.demand) for i in instances if i.room is not None),
+        instances=sum(i.ready for i in instances),
+        problem=problem or core.launch_problem,
+        waiting=waiting(core, experiment),
+        failure=experiment.failure,
+        folder=folder,
+        secrets=definition.secrets,
+        events=tuple(event for event in experiment.events if event.id > after)[-EVENTS_AT_ONCE:],
+    )
+
+
+def incumbent(experiment: Experiment) -> Incumbent | None:
+    if experiment.best is None:
+        return None
+    return Incumbent(
+        trial=experiment.best,
+        value=experiment.sign * experiment.best_loss,
+        resource=experiment.best_resource,
+        config=experiment.trials[experiment.best].config,
+    )
+
+
+def row(experiment: Experiment, trial: Trial, now: float) -> TrialRow:
+    running = now - trial.current.since if trial.current is not None and trial.current.started else 0.0
+    return TrialRow(
+        trial=trial.number,
+        state=trial.state,
+        attempts=trial.attempts,
+        resource=trial.resource,
+        value=experiment.sign * trial.best_loss if math.isfinite(trial.best_loss) else None,
+        last_value=None if trial.last_loss is None else experiment.sign * trial.last_loss,
+        elapsed_s=trial.elapsed_s + running,
+        config=trial.config,
+        instance=trial.current.instance if trial.current is not None else "",
+        error=trial.error,
+        notices=trial.notices,
+    )
+
+
+def waiting(core: Core, experiment: Experiment) -> str:
+    """Why nothing runs where something should; empty otherwise."""
+    if experiment.state is not ExperimentState.RUNNING:
+        return ""
+    if experiment.secrets_missing:
+        names = ", ".join(experiment.definition.secrets)
+        return (
+            f"the coordinator was restarted and no longer has the secrets {names}; "
+            f"`clustertune resume {experiment.name}` hands them over"
+        )
+    if experiment.active:
+        return ""
+    instances = core.state.instances.values()
+    if not any(instance.room is not None for instance in instances):
+        return "a machine is being started"
+    if not any(instance.ready for instance in instances):
+        return "the machine does not answer; its trials go on, and their reports are kept there"
+    return "all slots are taken by other experiments"
+
+
+def instance_row(core: Core, instance: Instance) -> InstanceRow:
+    if instance.room is None:
+        state = "launching"
+    else:
+        state = "ready" if instance.connected else "unreachable"
+    has = instance.room.inventory if instance.room is not None else None
+    return InstanceRow(
+        instance=instance.id,
+        state=state,
+        epoch=instance.epoch,
+        cpus=has.cpus if has else 0.0,
+        memory_bytes=has.memory_bytes if has else 0,
+        gpus=len(has.gpus) if has else 0,
+        attempts=tuple(sorted(instance.attempts)),
+        problem=core.launch_problem,
+    )

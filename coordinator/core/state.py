@@ -1,0 +1,199 @@
+"""The whole as it is now: experiments, trials, attempts, instances. It is the fold of the facts."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from clustertune.coordinator.core.placement import Room
+from clustertune.definition.experiment import ExperimentDefinition
+from clustertune.model.instance import Demand
+from clustertune.model.messages import RunSpec
+from clustertune.model.snapshot import Event
+from clustertune.model.trial import AttemptId, Config, ExperimentState, TrialState, attempt_id, check_transition
+from clustertune.search.contracts import Scheduler, Searcher
+
+EVENTS_KEPT = 1000
+"""How many lines for people an experiment remembers."""
+
+NOTICES_KEPT = 5
+
+
+@dataclass(slots=True)
+class Attempt:
+    """The execution of a trial that holds a slot now. ``stop`` is why it was told to end, empty while it is not."""
+
+    id: AttemptId
+    number: int
+    instance: str
+    epoch: int
+    gpus: tuple[int, ...]
+    since: float
+    started: bool = False
+    stop: str = ""
+    resource: int = 0
+
+
+@dataclass(slots=True)
+class Trial:
+    """One configuration. ``held``: paused because its experiment is."""
+
+    number: int
+    config: Config
+    state: TrialState = TrialState.PENDING
+    attempts: int = 0
+    current: Attempt | None = None
+    failures: int = 0
+    resource: int | None = None
+    best_loss: float = math.inf
+    best_resource: int | None = None
+    last_loss: float | None = None
+    elapsed_s: float = 0.0
+    held: bool = False
+    cut: bool = False
+    error: str = ""
+    notices: tuple[str, ...] = ()
+    target: int | None = None
+
+
+@dataclass(slots=True)
+class Experiment:
+    """One search and all that it has come to."""
+
+    name: str
+    definition: ExperimentDefinition
+    run: RunSpec
+    demand: Demand
+    searcher: Searcher
+    scheduler: Scheduler
+    created: float
+    sign: float
+    state: ExperimentState = ExperimentState.RUNNING
+    reason: str = ""
+    failure: str = ""
+    trials: list[Trial] = field(default_factory=list)
+    counts: Counter[TrialState] = field(default_factory=Counter)
+    pending: deque[int] = field(default_factory=deque)
+    active: set[int] = field(default_factory=set)
+    recent: deque[int] = field(default_factory=lambda: deque(maxlen=10))
+    running_since: float | None = None
+    ran_s: float = 0.0
+    exhausted: bool = False
+    best: int | None = None
+    best_loss: float = math.inf
+    best_resource: int = 0
+    ended_since_best: int = 0
+    reports: int = 0
+    observations: int = 0
+    failed_alike: set[int] = field(default_factory=set)
+    failure_kind: str | None = None
+    secrets_missing: bool = False
+    last_event: int = 0
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+
+    @property
+    def limit(self) -> int | None:
+        return self.definition.trials
+
+    def elapsed_s(self, now: float) -> float:
+        """How long it has been running, pauses and absences of the coordinator left out."""
+        return self.ran_s + (now - self.running_since if self.running_since is not None else 0.0)
+
+    def can_create(self) -> bool:
+        return not self.exhausted and (self.limit is None or len(self.trials) < self.limit)
+
+    def move(self, trial: Trial, new: TrialState) -> None:
+        """The one place where a trial's state changes. Raises InvalidTransition and changes nothing."""
+        check_transition(trial.number, trial.state, new)
+        self.counts[trial.state] -= 1
+        self.counts[new] += 1
+        trial.state = new
+
+
+@dataclass(slots=True)
+class Instance:
+    """One machine and the agent's epoch on it. ``connected`` says whether its link is up now."""
+
+    id: str
+    epoch: int
+    token_hash: str
+    launched: float
+    room: Room | None = None
+    connected: bool = False
+    away_since: float | None = None
+    attempts: dict[AttemptId, tuple[str, int]] = field(default_factory=dict)
+
+    @property
+    def ready(self) -> bool:
+        return self.room is not None and self.connected
+
+
+@dataclass(slots=True)
+class State:
+    """All experiments and instances, and lookups between them."""
+
+    experiments: dict[str, Experiment] = field(default_factory=dict)
+    instances: dict[str, Instance] = field(default_factory=dict)
+    epochs: Counter[str] = field(default_factory=Counter)
+
+    def attempt(self, attempt: str) -> tuple[Experiment, Trial, Attempt] | None:
+        """The experiment and trial whose current attempt this is; None for any other."""
+        name, _, rest = attempt.rpartition(":")[0].rpartition(":")
+        experiment = self.experiments.get(name)
+        if experiment is None or not rest.isdecimal() or int(rest) >= len(experiment.trials):
+            return None
+        trial = experiment.trials[int(rest)]
+        if trial.current is None or trial.current.id != attempt:
+            return None
+        return experiment, trial, trial.current
+
+    def running(self) -> Iterator[Experiment]:
+        return (e for e in self.experiments.values() if e.state is ExperimentState.RUNNING)
+
+    def active(self) -> Iterator[tuple[Experiment, Trial]]:
+        return ((e, e.trials[n]) for e in self.experiments.values() for n in sorted(e.active))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What the table of curves knows of one trial; put back into the state after a restart."""
+
+    experiment: str
+    trial: int
+    reports: int
+    resource: int | None
+    last_loss: float | None
+    best_loss: float | None
+    best_resource: int | None
+
+
+def new_attempt(
+    experiment: Experiment, trial: Trial, *, number: int, instance: str, epoch: int, gpus: tuple[int, ...], now: float
+) -> Attempt:
+    return Attempt(
+        id=attempt_id(experiment.name, trial.number, number),
+        number=number,
+        instance=instance,
+        epoch=epoch,
+        gpus=gpus,
+        since=now,
+    )
+
+
+def run_spec(definition: ExperimentDefinition, *, workdir: str, python: str, env: Mapping[str, str]) -> RunSpec:
+    """What agents are told to run. ``env``: the cluster's, which the experiment's own overrides."""
+    return RunSpec(
+        workdir=workdir,
+        call=definition.run.call,
+        command=definition.run.command,
+        shell=definition.run.shell,
+        python=definition.python or python or None,
+        env={**env, **definition.env},
+        metrics=definition.metrics,
+        objective=definition.objective.metric,
+        resource=definition.resource.name,
+        trial_time_s=definition.trial_time_s,
+        grace_s=definition.grace_s,
+    )

@@ -1,0 +1,59 @@
+"""Facts to lines for people."""
+
+from __future__ import annotations
+
+from clustertune.coordinator.core import facts as f
+from clustertune.coordinator.core.state import Experiment, Trial
+from clustertune.model.trial import EndReason, TrialState
+from clustertune.model.units import format_duration
+
+Line = tuple[str, str, str, int | None]
+"""Level, kind, text, trial."""
+
+
+def tell(experiment: Experiment, fact: f.Fact) -> Line | None:
+    """What to say of a fact that was just applied; None where nobody needs to hear of it."""
+    match fact:
+        case f.ExperimentCreated():
+            return "info", "experiment", f"experiment {experiment.name} began", None
+        case f.ExperimentChanged():
+            level = "error" if fact.state.value == "failed" else "info"
+            return level, "experiment", f"experiment {experiment.name} is {fact.state.value}: {fact.reason}", None
+        case f.AttemptStarted():
+            trial = experiment.trials[fact.trial]
+            again = f" again (attempt {trial.attempts})" if trial.attempts > 1 else ""
+            return "info", "trial-started", f"trial {trial.number} started{again}: {show(trial.config)}", trial.number
+        case f.Improved():
+            value = f"{experiment.definition.objective.metric} {experiment.sign * fact.loss:.6g}"
+            at = f"{experiment.definition.resource.name} {fact.resource}"
+            return "info", "best", f"trial {fact.trial} is the best: {value} at {at}", fact.trial
+        case f.AttemptEnded():
+            return _ended(experiment, experiment.trials[fact.trial], fact)
+        case f.SearchExhausted():
+            return "info", "experiment", "every configuration of the space has been tried", None
+        case _:
+            return None
+
+
+def _ended(experiment: Experiment, trial: Trial, fact: f.AttemptEnded) -> Line:
+    reached = f" at {experiment.definition.resource.name} {trial.resource}" if trial.resource is not None else ""
+    last = trial.last_loss
+    value = f", {experiment.definition.objective.metric} {experiment.sign * last:.6g}" if last is not None else ""
+    took = f" after {format_duration(fact.ending.elapsed_s)}" if fact.ending.elapsed_s >= 1 else ""
+    if fact.ending.reason is EndReason.LOST:
+        text = f"trial {trial.number} was lost with its machine and will run again"
+        return "warning", "trial-ended", text, trial.number
+    if fact.state is TrialState.PENDING:
+        text = f"trial {trial.number} failed and will be tried again: {fact.ending.error}"
+        return "warning", "trial-ended", text, trial.number
+    error = f": {fact.ending.error}" if fact.ending.error else ""
+    level = "warning" if fact.state in (TrialState.FAILED, TrialState.INFEASIBLE) else "info"
+    return level, "trial-ended", f"trial {trial.number} {fact.state.value}{reached}{value}{took}{error}", trial.number
+
+
+def show(config: dict[str, object] | object) -> str:
+    """A configuration on one line."""
+    if not isinstance(config, dict):
+        return str(config)
+    parts = (f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in config.items())
+    return ", ".join(parts)

@@ -1,0 +1,98 @@
+"""What the end of an attempt makes of its trial, and when failures are the program's own fault for good."""
+
+from __future__ import annotations
+
+import re
+
+from clustertune.coordinator.core.state import Attempt, Experiment, Trial
+from clustertune.model.trial import Ending, EndReason, ExperimentState, TrialState
+
+ALIKE_AT_LEAST = 3
+"""This many trials that all fail in one way, before any succeeded, end the experiment: the program is broken."""
+
+_VARYING = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)?(e[+-]?\d+)?|'[^']*'|\"[^\"]*\"", re.IGNORECASE)
+
+
+def after(experiment: Experiment, trial: Trial, attempt: Attempt, ending: Ending) -> TrialState:
+    """The trial's next state."""
+    by_reason = {
+        EndReason.RETURNED: _returned,
+        EndReason.RAISED: _raised,
+        EndReason.TIMEOUT: _timed_out,
+        EndReason.STOPPED: _ended_by_us,
+        EndReason.PAUSED: _ended_by_us,
+    }
+    if ending.reason is EndReason.INFEASIBLE:
+        return TrialState.INFEASIBLE
+    if ending.reason is EndReason.UNSTARTABLE:
+        return TrialState.FAILED
+    if ending.reason is EndReason.LOST:
+        return _again(experiment, trial, attempt)
+    return by_reason[ending.reason](experiment, trial, attempt)
+
+
+def _returned(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState:  # noqa: ARG001 - one shape
+    if trial.cut:
+        return TrialState.STOPPED
+    return TrialState.COMPLETED if trial.last_loss is not None else TrialState.FAILED
+
+
+def _raised(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState:
+    if attempt.stop:
+        return _ended_by_us(experiment, trial, attempt)
+    if trial.failures < experiment.definition.retries:
+        return _again(experiment, trial, attempt)
+    return TrialState.FAILED
+
+
+def _timed_out(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState:  # noqa: ARG001
+    return TrialState.STOPPED if trial.last_loss is not None else TrialState.FAILED
+
+
+def _ended_by_us(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState:
+    if attempt.stop == "stopped":
+        return TrialState.COMPLETED if reached_the_top(experiment, trial) and not trial.cut else TrialState.STOPPED
+    if attempt.stop == "paused" and experiment.state is ExperimentState.PAUSED:
+        return TrialState.PAUSED
+    # The agent ended it of its own accord, or the experiment was resumed meanwhile.
+    return _again(experiment, trial, attempt)
+
+
+def _again(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState:
+    if attempt.stop == "stopped" or experiment.state.ended:
+        return TrialState.COMPLETED if reached_the_top(experiment, trial) and not trial.cut else TrialState.STOPPED
+    return TrialState.PAUSED if experiment.state is ExperimentState.PAUSED else TrialState.PENDING
+
+
+def reached_the_top(experiment: Experiment, trial: Trial) -> bool:
+    top = experiment.definition.resource.max
+    return top is not None and trial.resource is not None and trial.resource >= top
+
+
+def no_value(experiment: Experiment) -> str:
+    """What to tell of a program that ended well and said nothing."""
+    metric = experiment.definition.objective.metric
+    if experiment.definition.metrics:
+        return f"ended without a line that the pattern of {metric!r} matches"
+    return f"ended without reporting {metric!r}"
+
+
+def failure_kind(error: str) -> str:
+    """Errors that differ in numbers, addresses or quoted parts only are of one kind."""
+    return _VARYING.sub("#", error)
+
+
+def note_outcome(experiment: Experiment, trial: Trial, *, failed: bool, error: str) -> bool:
+    """Keeps count of the first failures; True when they are enough to end the experiment."""
+    if not failed:
+        experiment.failure_kind, experiment.failed_alike = "", set()
+        return False
+    kind = failure_kind(error)
+    if experiment.failure_kind is None:
+        experiment.failure_kind = kind
+    if experiment.failure_kind != kind:
+        experiment.failure_kind, experiment.failed_alike = "", set()
+        return False
+    experiment.failed_alike.add(trial.number)
+    enough = ALIKE_AT_LEAST if experiment.limit is None else min(ALIKE_AT_LEAST, experiment.limit)
+    return len(experiment.failed_alike) >= enough

@@ -1,0 +1,133 @@
+"""Results as files, written as they come: results.json, best.yaml, trials.csv, reports.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from clustertune.coordinator.places import write_whole
+from clustertune.model.snapshot import ExperimentSnapshot, TrialRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What one experiment's files are made from, taken at one moment."""
+
+    snapshot: ExperimentSnapshot
+    rows: Sequence[TrialRow]
+    parameters: Sequence[str]
+
+
+@dataclass(slots=True)
+class ResultFiles:
+    """The files of one experiment. ``write`` blocks: it belongs in a thread."""
+
+    folder: Path
+    journal: Path
+    _metrics: list[str] = field(default_factory=list)
+    _through: int = -1
+
+    def write(self, what: Written) -> None:
+        """Raises OSError when the disk refuses; the next write then begins reports.csv anew."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_whole(self.folder / "results.json", results_json(what.snapshot))
+        write_whole(self.folder / "trials.csv", trials_csv(what.rows, what.parameters))
+        if what.snapshot.best is not None:
+            write_whole(self.folder / "best.yaml", yaml.safe_dump(dict(what.snapshot.best.config), sort_keys=False))
+        try:
+            self._append_reports(what.snapshot.name)
+        except OSError:
+            self._through = -1
+            raise
+
+    def _append_reports(self, experiment: str) -> None:
+        connection = sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True, timeout=5)
+        try:
+            while rows := connection.execute(
+                "SELECT id, trial, attempt, resource, metrics FROM reports"
+                " WHERE experiment = ? AND id > ? ORDER BY id LIMIT 10000",
+                (experiment, max(self._through, 0)),
+            ).fetchall():
+                self._add(rows)
+        finally:
+            connection.close()
+
+    def _add(self, rows: list[tuple[int, int, int, int, str]]) -> None:
+        parsed = [(i, trial, attempt, resource, json.loads(metrics)) for i, trial, attempt, resource, metrics in rows]
+        fresh = {name for *_, metrics in parsed for name in metrics} - set(self._metrics)
+        path = self.folder / "reports.csv"
+        if self._through < 0:
+            self._metrics = sorted(fresh)
+            write_whole(path, _line(["trial", "attempt", "resource", *self._metrics]))
+        elif fresh:
+            self._widen(path, sorted(fresh))
+        with path.open("a", encoding="utf-8", newline="") as file:
+            for _, trial, attempt, resource, metrics in parsed:
+                file.write(_line([trial, attempt, resource, *(metrics.get(name, "") for name in self._metrics)]))
+        self._through = rows[-1][0]
+
+    def _widen(self, path: Path, fresh: list[str]) -> None:
+        """A metric that was not there before gets a column, empty in the rows that are."""
+        self._metrics += fresh
+        part = path.with_name("reports.csv.part")
+        with path.open(encoding="utf-8") as old, open(part, "w", encoding="utf-8", opener=_private) as new:
+            next(old)
+            new.write(_line(["trial", "attempt", "resource", *self._metrics]))
+            new.writelines(line.rstrip("\n") + "," * len(fresh) + "\n" for line in old)
+        part.replace(path)
+
+
+def results_json(snapshot: ExperimentSnapshot) -> str:
+    best = snapshot.best
+    return json.dumps(
+        {
+            "experiment": snapshot.name,
+            "state": snapshot.state.value,
+            "reason": snapshot.reason,
+            "objective": {"metric": snapshot.metric, "goal": snapshot.goal},
+            "best": None
+            if best is None
+            else {"trial": best.trial, "value": best.value, "resource": best.resource, "config": dict(best.config)},
+            "trials": {state: count for state, count in snapshot.counts.items() if count},
+            "reports": snapshot.reports,
+            "elapsed_s": round(snapshot.elapsed_s, 3),
+            "cost_usd": snapshot.cost_usd,
+        },
+        indent=2,
+    )
+
+
+def trials_csv(rows: Iterable[TrialRow], parameters: Sequence[str]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["trial", "state", "attempts", "resource", "value", "elapsed_s", *parameters])
+    for row in rows:
+        shown = [row.trial, row.state.value, row.attempts, _cell(row.resource), _cell(row.value)]
+        writer.writerow([*shown, round(row.elapsed_s, 3), *_values(row.config, parameters)])
+    return out.getvalue()
+
+
+def _values(config: Mapping[str, object], parameters: Sequence[str]) -> list[object]:
+    return [config.get(name, "") for name in parameters]
+
+
+def _cell(value: float | None) -> object:
+    return "" if value is None else value
+
+
+def _line(cells: Sequence[object]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(cells)
+    return out.getvalue()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,208 @@
+"""The REST API: what clients may ask of a coordinator. Loopback only, token, Host and Origin checked."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+import clustertune
+from clustertune.coordinator.coordinator import Coordinator
+from clustertune.coordinator.core import events as e
+from clustertune.coordinator.core.state import Experiment
+from clustertune.definition.experiment import ExperimentDefinition
+from clustertune.model.codec import FieldError, from_plain, to_plain
+from clustertune.model.errors import DefinitionMistake, JournalFull, NoSuchName
+from clustertune.model.messages import PROTOCOL
+from clustertune.model.snapshot import LogPage, Submission
+from clustertune.model.trial import ExperimentState, attempt_id
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_ROWS = 10_000
+MAX_LOG_BYTES = 1024 * 1024
+_FILES = ("results.json", "best.yaml", "trials.csv", "reports.csv")
+_LOCAL_NAMES = ("127.0.0.1", "localhost")
+
+
+class Refusal(Exception):
+    """Answered as ``{"error": …}`` with this status."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def create_app(coordinator: Coordinator, *, token: str, shutdown: Callable[[], None]) -> FastAPI:
+    """The application. ``shutdown`` is called when a client asks the coordinator to end."""
+    app = FastAPI(title="clustertune coordinator", version=clustertune.__version__)
+    _guard(app, token)
+    _explain(app)
+    _experiments(app, coordinator)
+    _reading(app, coordinator)
+
+    @app.get("/v1/cluster")
+    async def cluster() -> Response:
+        """The coordinator, its experiments and its machines."""
+        found = coordinator.cluster_snapshot(version=clustertune.__version__, protocol=PROTOCOL, pid=os.getpid())
+        return JSONResponse(to_plain(found))
+
+    @app.post("/v1/shutdown")
+    async def end(request: Request) -> Response:
+        """Ends the coordinator; running experiments go on when it is started again."""
+        await _body(request)
+        shutdown()
+        return JSONResponse({}, status_code=202)
+
+    return app
+
+
+def _experiments(app: FastAPI, coordinator: Coordinator) -> None:
+    @app.post("/v1/experiments")
+    async def submit(request: Request) -> Response:
+        """Begins an experiment; answers the name that it got."""
+        _check_journal(coordinator)
+        try:
+            submission: Submission = from_plain(Submission, await _body(request))
+        except FieldError as error:
+            raise Refusal(422, f"this is no submission: {error}") from error
+        definition = ExperimentDefinition.from_plain(submission.definition)
+        missing = [name for name in definition.secrets if name not in submission.secrets]
+        if missing:
+            raise Refusal(422, f"no value was given for the secrets {', '.join(missing)}")
+        name = await coordinator.submit(submission, definition.name)
+        return JSONResponse({"name": name}, status_code=201)
+
+    @app.get("/v1/experiments/{name}")
+    async def show(name: str, after: int = 0) -> Response:
+        """The experiment as it is now, with the events newer than ``after``."""
+        return JSONResponse(to_plain(await coordinator.snapshot(name, after)))
+
+    @app.post("/v1/experiments/{name}/{action}")
+    async def act(name: str, action: str, request: Request) -> Response:
+        """Pauses, resumes or stops the experiment."""
+        _check_journal(coordinator)
+        secrets = _secrets(await _body(request))
+        event = _asked(coordinator.experiment(name), action, secrets)
+        await coordinator.ask(event, secrets)
+        return JSONResponse(to_plain(await coordinator.snapshot(name)))
+
+
+def _reading(app: FastAPI, coordinator: Coordinator) -> None:
+    @app.get("/v1/experiments/{name}/trials")
+    async def trials(name: str, offset: int = 0, limit: int = 1000) -> Response:
+        """Trials by number, a page of them."""
+        coordinator.experiment(name)
+        await coordinator.committed()
+        return JSONResponse(to_plain(coordinator.rows(name, max(0, offset), max(0, min(limit, MAX_ROWS)))))
+
+    @app.get("/v1/experiments/{name}/files/{file}")
+    async def files(name: str, file: str) -> Response:
+        """One of the result files, as it stands."""
+        coordinator.experiment(name)
+        if file not in _FILES:
+            raise Refusal(404, f"there is no file {file!r}; there are {', '.join(_FILES)}")
+        await coordinator.flush_results()
+        path = coordinator.places.experiment(name) / file
+        if not path.exists():
+            raise Refusal(404, f"{name} has no {file} yet: nothing was reported")
+        return PlainTextResponse(path.read_text())
+
+    @app.get("/v1/experiments/{name}/trials/{trial}/log")
+    async def log(name: str, trial: int, attempt: int = 0, offset: int = 0, limit: int = 65536) -> Response:
+        """A page of an attempt's output; the last attempt's, unless told."""
+        page = await _log(coordinator, name, trial, attempt, offset, max(1, min(limit, MAX_LOG_BYTES)))
+        return JSONResponse(to_plain(page))
+
+
+async def _log(c: Coordinator, name: str, number: int, attempt: int, offset: int, limit: int) -> LogPage:
+    experiment = c.experiment(name)
+    if not 0 <= number < len(experiment.trials):
+        raise Refusal(404, f"{name} has no trial {number}; it has {len(experiment.trials)} trials, from 0 on")
+    trial = experiment.trials[number]
+    chosen = attempt or trial.attempts
+    if not 1 <= chosen <= trial.attempts:
+        raise Refusal(404, f"trial {number} of {name} has had {trial.attempts} attempts; there is no attempt {chosen}")
+    current = trial.current
+    running = current is not None and current.number == chosen
+    instance = current.instance if current is not None else next(iter(c.core.state.instances), "")
+    page = await c.logs.read(instance, attempt_id(name, number, chosen), offset, limit)
+    if running or not page.missing:
+        return page
+    return LogPage(attempt=page.attempt, offset=page.offset, next_offset=page.offset, text="", end=True)
+
+
+def _asked(experiment: Experiment, action: str, secrets: dict[str, str]) -> e.PauseAsked | e.ResumeAsked | e.StopAsked:
+    name, state = experiment.name, experiment.state
+    if action == "stop":
+        return e.StopAsked(experiment=name)
+    if action not in ("pause", "resume"):
+        raise Refusal(404, f"an experiment can be paused, resumed and stopped; there is no {action!r}")
+    if state.ended:
+        again = "; `clustertune tune` begins a new one" if action == "resume" else ""
+        raise Refusal(409, f"experiment {name} is {state.value} and cannot be {action}d{again}")
+    if action == "pause":
+        return e.PauseAsked(experiment=name)
+    missing = [key for key in experiment.definition.secrets if key not in secrets]
+    if missing and (experiment.secrets_missing or state is ExperimentState.PAUSED):
+        raise Refusal(422, f"no value was given for the secrets {', '.join(missing)}; set them in the environment")
+    return e.ResumeAsked(experiment=name, secrets=not missing)
+
+
+def _guard(app: FastAPI, token: str) -> None:
+    """A page in the user's browser has neither our token nor our name; one that guessed the port is refused."""
+
+    @app.middleware("http")
+    async def check(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
+        if host not in _LOCAL_NAMES or "origin" in request.headers:
+            return JSONResponse({"error": "requests from web pages are refused"}, status_code=403)
+        if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
+            return JSONResponse({"error": "the request is too large"}, status_code=413)
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(given.encode(), token.encode()):
+            return JSONResponse({"error": "the token is missing or wrong"}, status_code=401)
+        return await call_next(request)
+
+
+def _explain(app: FastAPI) -> None:
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, error: Refusal) -> Response:  # noqa: ARG001 - FastAPI's shape
+        return JSONResponse({"error": str(error)}, status_code=error.status)
+
+    @app.exception_handler(NoSuchName)
+    async def unknown(request: Request, error: NoSuchName) -> Response:  # noqa: ARG001
+        return JSONResponse({"error": str(error)}, status_code=404)
+
+    @app.exception_handler(DefinitionMistake)
+    async def mistaken(request: Request, error: DefinitionMistake) -> Response:  # noqa: ARG001
+        return JSONResponse({"error": str(error)}, status_code=422)
+
+    @app.exception_handler(JournalFull)
+    async def full(request: Request, error: JournalFull) -> Response:  # noqa: ARG001
+        return JSONResponse({"error": str(error)}, status_code=503)
+
+
+def _check_journal(coordinator: Coordinator) -> None:
+    if coordinator.journal.problem:
+        raise JournalFull(coordinator.journal.problem)
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    try:
+        body = await request.json() if await request.body() else {}
+    except ValueError as error:
+        raise Refusal(422, f"the request's body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise Refusal(422, "the request's body must be a JSON object")
+    return body
+
+
+def _secrets(body: dict[str, Any]) -> dict[str, str]:
+    found = body.get("secrets", {})
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise Refusal(422, "secrets must map names to texts")
+    return found
