@@ -1,0 +1,5 @@
+"""``python -m clustertune.cli`` is ``clustertune``."""
+
+from clustertune.cli.main import main
+
+main()

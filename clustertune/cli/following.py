@@ -1,0 +1,151 @@
+"""Commands that follow an experiment: tune, watch, resume."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clustertune.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from clustertune.cli.places import Found
+    from clustertune.model.snapshot import ExperimentSnapshot
+    from clustertune.view.displays import Display
+
+
+def tune(
+    experiment: Annotated[Path, typer.Argument(metavar="EXPERIMENT.yaml", help="The experiment's definition.")],
+    cluster: Annotated[
+        str | None,
+        typer.Option("--cluster", "-c", metavar="NAME|FILE", help="Where to run; default: this machine."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override a field; may be repeated.")
+    ] = None,
+    plain: options.Plain = False,
+    as_json: options.JsonLines = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Submit, print the name, and leave.")] = False,
+) -> None:
+    """Begin an experiment and follow it. Ctrl-C pauses it (with --cluster it only leaves the view)."""
+    from clustertune.cli.places import Found, cluster_to_tune_on
+    from clustertune.cli.submission import prepare
+    from clustertune.client.nearby import connect
+
+    prepared = prepare(experiment, overrides or [])
+    folder = cluster_to_tune_on(cluster)
+    coordinator = connect(folder)
+    found = Found(coordinator.submit(prepared.submission), folder, coordinator)
+    if detach:
+        _print_submitted(found, as_json=as_json)
+        return
+    _follow(found, prepared.secrets, plain=plain, as_json=as_json, pause_on_interrupt=cluster is None)
+
+
+def watch(
+    name: options.Name = None,
+    cluster: options.Cluster = None,
+    plain: options.Plain = False,
+    as_json: options.JsonLines = False,
+) -> None:
+    """Look on at an experiment. Ctrl-C leaves the view, and the experiment goes on."""
+    from clustertune.cli.places import find
+
+    _follow(find(name, cluster), {}, plain=plain, as_json=as_json, pause_on_interrupt=False)
+
+
+def resume(
+    name: options.Name = None,
+    cluster: options.Cluster = None,
+    plain: options.Plain = False,
+    as_json: options.JsonLines = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Resume and leave.")] = False,
+) -> None:
+    """Go on with a paused experiment and follow it. Secrets are read from the environment again."""
+    from clustertune.cli.places import find
+    from clustertune.cli.submission import secrets_from_environment
+    from clustertune.view.follow import last_event_id
+
+    found = find(name, cluster)
+    secrets = secrets_from_environment(found.coordinator.experiment(found.name).secrets)
+    seen = last_event_id(found.coordinator, found.name)
+    found.coordinator.resume(found.name, secrets)
+    if detach:
+        _print_submitted(found, as_json=as_json)
+        return
+    _follow(found, secrets, plain=plain, as_json=as_json, pause_on_interrupt=cluster is None, after=seen)
+
+
+def _follow(
+    found: Found,
+    secrets: Mapping[str, str],
+    *,
+    plain: bool,
+    as_json: bool,
+    pause_on_interrupt: bool,
+    after: int = 0,
+) -> None:
+    from clustertune.client.nearby import connect
+    from clustertune.view.follow import Link, follow
+    from clustertune.view.interrupts import Interrupts
+
+    link = Link(found.name, found.coordinator, lambda: connect(found.folder), secrets)
+    hint = "Ctrl-C pauses the experiment" if pause_on_interrupt else "Ctrl-C leaves; the experiment goes on"
+    with Interrupts() as interrupts:
+        display = _display(plain=plain, as_json=as_json, hint=hint)
+        try:
+            snapshot = follow(link, display, interrupts, after=after, pause_on_interrupt=pause_on_interrupt)
+        finally:
+            display.close()
+    _conclude(snapshot, link.coordinator.file(found.name, "results.json") if as_json else None)
+    raise typer.Exit(_exit_code(snapshot))
+
+
+def _display(*, plain: bool, as_json: bool, hint: str) -> Display:
+    from clustertune.cli.printing import console
+    from clustertune.model.clock import SystemClock
+    from clustertune.view.displays import JsonDisplay, LiveDisplay, PlainDisplay, is_live_terminal
+
+    if as_json:
+        return JsonDisplay(sys.stdout)
+    if plain or not is_live_terminal(sys.stdout):
+        return PlainDisplay(sys.stdout, SystemClock())
+    return LiveDisplay(console(), hint)
+
+
+def _conclude(snapshot: ExperimentSnapshot, results: str | None) -> None:
+    """The result as the last JSON line, or the last words for a person."""
+    import json
+
+    from clustertune.cli.printing import show
+    from clustertune.cli.program import program
+    from clustertune.view.displays import JsonDisplay
+    from clustertune.view.ending import ending
+
+    if results is None:
+        show(ending(snapshot, program()))
+    else:
+        JsonDisplay(sys.stdout).line({"type": "result", **json.loads(results), "folder": snapshot.folder})
+
+
+def _exit_code(snapshot: ExperimentSnapshot) -> int:
+    from clustertune.cli.boundary import FAILED, INTERRUPTED
+    from clustertune.model.trial import ExperimentState
+
+    if snapshot.state is ExperimentState.FAILED:
+        return FAILED
+    return 0 if snapshot.state.ended else INTERRUPTED
+
+
+def _print_submitted(found: Found, *, as_json: bool) -> None:
+    from clustertune.cli.printing import print_json
+    from clustertune.cli.program import program
+
+    if as_json:
+        print_json({"experiment": found.name, "cluster": found.folder.name})
+    else:
+        print(f"{found.name} runs; look on with: {program()} watch {found.name}")

@@ -1,0 +1,165 @@
+"""Commands that show what is there: status, logs, results, list."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clustertune.cli import options
+from clustertune.model.errors import Mistake
+
+if TYPE_CHECKING:
+    from clustertune.cli.places import Found
+    from clustertune.client.coordinator import Coordinator
+    from clustertune.model.snapshot import ExperimentSnapshot, LogPage
+
+BEST_SHOWN = 10
+FOLLOW_POLL_S = 0.2
+PIPED_WIDTH = 120
+STATUS_LINES = 30
+
+
+def status(name: options.Name = None, cluster: options.Cluster = None, as_json: options.Json = False) -> None:
+    """Show an experiment as it is now, or all of them and the machines."""
+    from clustertune.cli.places import clusters, find
+    from clustertune.cli.printing import print_json
+
+    if name is None:
+        places = clusters(cluster)
+        if sum(len(place.snapshot.experiments) for place in places) != 1:
+            _overview(cluster, as_json=as_json)
+            return
+    found = find(name, cluster)
+    snapshot = found.coordinator.experiment(found.name)
+    if as_json:
+        print_json(snapshot)
+    else:
+        _print_status(snapshot)
+
+
+def list_(cluster: options.Cluster = None, as_json: options.Json = False) -> None:
+    """List all experiments."""
+    from clustertune.cli.places import clusters
+    from clustertune.cli.printing import print_json, show
+    from clustertune.view.tables import experiments
+
+    summaries = [one for place in clusters(cluster) for one in place.snapshot.experiments]
+    if as_json:
+        print_json(summaries)
+    elif not summaries:
+        print("no experiments yet; begin with `clustertune init`")
+    else:
+        show(experiments(summaries, time.time()))
+
+
+def results(
+    name: options.Name = None,
+    cluster: options.Cluster = None,
+    path: Annotated[bool, typer.Option("--path", help="Print only the folder that holds the results.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Show an experiment's best trials, and where its results are."""
+    from clustertune.cli.places import find
+    from clustertune.cli.printing import show
+    from clustertune.cli.program import program
+    from clustertune.view.ending import ending
+    from clustertune.view.tables import best_first, trials
+
+    found = find(name, cluster)
+    snapshot = found.coordinator.experiment(found.name)
+    if path:
+        print(snapshot.folder)
+    elif as_json:
+        print(found.coordinator.file(found.name, "results.json").rstrip())
+    else:
+        best = best_first(found.coordinator.all_trials(found.name), snapshot.goal)[:BEST_SHOWN]
+        if best:
+            show(trials(best, snapshot.resource), "")
+        show(ending(snapshot, program()))
+
+
+def logs(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The experiment.")] = None,
+    trial: Annotated[
+        int | None, typer.Argument(metavar="[TRIAL]", help="Its number; default: the newest failed or running one.")
+    ] = None,
+    attempt: Annotated[int | None, typer.Option("--attempt", help="Default: the last one.", min=1)] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the attempt is over.")] = False,
+    cluster: options.Cluster = None,
+    as_json: options.Json = False,
+) -> None:
+    """Print what a trial wrote."""
+    from clustertune.cli.places import find
+
+    found = find(name, cluster)
+    number = _interesting_trial(found.coordinator, found.name) if trial is None else trial
+    if trial is None and not as_json:
+        print(f"trial {number} of {found.name}:", file=sys.stderr)
+    _print_log(found, number, attempt, follow=follow, as_json=as_json)
+
+
+def _print_status(snapshot: ExperimentSnapshot) -> None:
+    from clustertune.cli.printing import console, show
+    from clustertune.view.screen import screen
+
+    show(screen(snapshot, width=min(console().width, PIPED_WIDTH), height=STATUS_LINES, events=snapshot.events))
+
+
+def _interesting_trial(coordinator: Coordinator, name: str) -> int:
+    """The newest failed trial, else the newest running one, else the newest that has begun."""
+    rows = [row for row in coordinator.all_trials(name) if row.attempts]
+    for state in ("failed", "running"):
+        matching = [row.trial for row in rows if row.state.value == state]
+        if matching:
+            return matching[-1]
+    if not rows:
+        raise Mistake(f"no trial of {name} has begun yet")
+    return rows[-1].trial
+
+
+def _print_log(found: Found, trial: int, attempt: int | None, *, follow: bool, as_json: bool) -> None:
+    from clustertune.cli.printing import print_json
+
+    offset = 0
+    while True:
+        page = found.coordinator.log(found.name, trial, attempt=attempt, offset=offset)
+        if as_json:
+            print_json(page)
+        else:
+            _write(page)
+        if page.missing or page.end or (not page.text and not follow):
+            return
+        if not page.text:
+            time.sleep(FOLLOW_POLL_S)
+        offset = page.next_offset
+
+
+def _write(page: LogPage) -> None:
+    if page.missing:
+        raise Mistake(page.missing)
+    sys.stdout.write(page.text)
+    sys.stdout.flush()
+
+
+def _overview(cluster: str | None, *, as_json: bool) -> None:
+    from clustertune.cli.places import clusters
+    from clustertune.cli.printing import print_json, show
+    from clustertune.view.tables import experiments, instances
+
+    snapshots = [place.snapshot for place in clusters(cluster)]
+    if as_json:
+        print_json(snapshots)
+        return
+    if not snapshots:
+        print("no experiments yet; begin with `clustertune init`")
+    for snapshot in snapshots:
+        print(f"cluster {snapshot.cluster} ({snapshot.provider}), coordinator process {snapshot.pid}")
+        if snapshot.problem:
+            print(f"problem: {snapshot.problem}")
+        if snapshot.instances:
+            show(instances(snapshot.instances))
+        if snapshot.experiments:
+            show(experiments(snapshot.experiments, time.time()))

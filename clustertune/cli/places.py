@@ -1,0 +1,127 @@
+"""Which cluster, and which experiment, a command is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from clustertune.cli.printing import warn
+from clustertune.client.coordinator import Coordinator
+from clustertune.client.home import DEFAULT_CLUSTER, ClusterFolder, Home
+from clustertune.client.nearby import connect, default_definition, running
+from clustertune.model.errors import Mistake, NoSuchName
+from clustertune.model.snapshot import ClusterSnapshot, ExperimentSummary
+from clustertune.model.trial import ExperimentState
+
+
+@dataclass(frozen=True)
+class Found:
+    """An experiment, and the coordinator that owns it."""
+
+    name: str
+    folder: ClusterFolder
+    coordinator: Coordinator
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster whose coordinator has just answered."""
+
+    folder: ClusterFolder
+    coordinator: Coordinator
+    snapshot: ClusterSnapshot
+
+
+def cluster_to_tune_on(given: str | None) -> ClusterFolder:
+    """The cluster of ``--cluster NAME|FILE``, by default this machine. A file is read, checked and remembered."""
+    home = Home.from_environment()
+    if given is None:
+        return _defined(home.cluster(DEFAULT_CLUSTER))
+    if Path(given).suffix in (".yaml", ".yml", ".json") or "/" in given:
+        return _from_file(home, Path(given))
+    if given == DEFAULT_CLUSTER:
+        return _defined(home.cluster(given))
+    return _known(home, given)
+
+
+def clusters(given: str | None) -> list[Cluster]:
+    """The clusters to look in: the named one, or all. Starts coordinators where none answers."""
+    home = Home.from_environment()
+    folders = home.clusters() if given is None else (_known(home, given),)
+    return [_answering(folder) for folder in folders]
+
+
+def find(name: str | None, cluster: str | None) -> Found:
+    """The experiment called ``name``, or the only one that runs or exists.
+
+    Raises NoSuchName with the nearest, and Mistake where it is not clear which one is meant.
+    """
+    searched = clusters(cluster)
+    pairs = [(place, summary) for place in searched for summary in place.snapshot.experiments]
+    place, summary = _only(pairs) if name is None else _named(pairs, name)
+    return Found(summary.name, place.folder, place.coordinator)
+
+
+def _named(pairs: list[tuple[Cluster, ExperimentSummary]], name: str) -> tuple[Cluster, ExperimentSummary]:
+    matching = [pair for pair in pairs if pair[1].name == name]
+    if not matching:
+        raise NoSuchName("experiment", name, {summary.name for _, summary in pairs})
+    if len(matching) > 1:
+        places = " and ".join(place.folder.name for place, _ in matching)
+        raise Mistake(f"{name!r} is in the clusters {places}; say which with --cluster")
+    return matching[0]
+
+
+def _only(pairs: list[tuple[Cluster, ExperimentSummary]]) -> tuple[Cluster, ExperimentSummary]:
+    if not pairs:
+        raise Mistake("there are no experiments yet; begin with `clustertune init`")
+    live = [pair for pair in pairs if pair[1].state is ExperimentState.RUNNING] or pairs
+    if len(live) > 1:
+        state = "running" if live is not pairs else "there"
+        names = ", ".join(sorted(summary.name for _, summary in live)[:12])
+        raise Mistake(f"{len(live)} experiments are {state}; name one of them: {names}")
+    return live[0]
+
+
+def _answering(folder: ClusterFolder) -> Cluster:
+    coordinator = connect(folder)
+    return Cluster(folder, coordinator, coordinator.cluster())
+
+
+def _known(home: Home, name: str) -> ClusterFolder:
+    folder = home.cluster(name)
+    if folder not in home.clusters():
+        raise NoSuchName("cluster", name, (known.name for known in home.clusters()))
+    return folder
+
+
+def _defined(folder: ClusterFolder) -> ClusterFolder:
+    if folder.stored_definition() is None:
+        folder.store_definition(default_definition(folder.name))
+    return folder
+
+
+def _from_file(home: Home, path: Path) -> ClusterFolder:
+    from clustertune.definition import load_cluster
+    from clustertune.search.registry import Registry
+
+    definition = load_cluster(path, registry=Registry.default())
+    folder, plain = home.cluster(definition.name), definition.to_plain()
+    if folder.stored_definition() != plain:
+        _end_coordinator_of_former_definition(folder)
+        folder.store_definition(plain)
+    return folder
+
+
+def _end_coordinator_of_former_definition(folder: ClusterFolder) -> None:
+    coordinator = running(folder)
+    if coordinator is None:
+        return
+    busy = [one.name for one in coordinator.cluster().experiments if one.state is ExperimentState.RUNNING]
+    if busy:
+        raise Mistake(
+            f"the cluster {folder.name!r} is running {', '.join(busy)} with another definition; "
+            f"`clustertune pause {busy[0]}` or wait, then try again, or give the changed cluster another name"
+        )
+    warn(f"the definition of cluster {folder.name!r} has changed; starting its coordinator anew")
+    coordinator.shutdown(stop_agents=True)

@@ -1,0 +1,35 @@
+"""Printing for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+from clustertune.model.codec import to_plain
+
+NO_TERMINAL_WIDTH = 1000
+"""What is piped into another program is not cut to the width of a screen."""
+
+
+def show(*renderables: RenderableType) -> None:
+    output = console()
+    for renderable in renderables:
+        output.print(renderable, soft_wrap=not output.is_terminal)
+
+
+def console() -> Console:
+    """Standard output, without markup: what users wrote is never read as style."""
+    width = None if sys.stdout.isatty() else NO_TERMINAL_WIDTH
+    return Console(markup=False, highlight=False, emoji=False, width=width)
+
+
+def print_json(value: Any) -> None:
+    """A dataclass, or anything of plain values; non-finite numbers become strings."""
+    print(json.dumps(to_plain(value), indent=2, allow_nan=False))
+
+
+def warn(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,72 @@
+"""A definition on disk to what a coordinator is handed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clustertune.model.errors import DefinitionMistake, Mistake
+from clustertune.model.snapshot import Submission
+
+if TYPE_CHECKING:
+    from clustertune.definition import ExperimentDefinition
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked definition, ready to be submitted."""
+
+    submission: Submission
+    secrets: Mapping[str, str]
+
+
+def prepare(path: Path, overrides: Sequence[str]) -> Prepared:
+    """Reads and checks everything that can be checked before anything is launched. Raises Mistake."""
+    from clustertune.definition import check_program, load_experiment
+    from clustertune.search.registry import Registry
+
+    definition = load_experiment(path, registry=Registry.default(), overrides=_pairs(overrides))
+    workdir = (path.parent / definition.workdir).resolve()
+    problems = check_program(definition, workdir)
+    if problems:
+        raise DefinitionMistake(problems)
+    secrets = secrets_from_environment(definition.secrets)
+    submission = Submission(
+        definition=definition.to_plain(),
+        workdir=str(workdir),
+        secrets=secrets,
+        python=_interpreter(definition, path.parent),
+    )
+    return Prepared(submission, secrets)
+
+
+def secrets_from_environment(names: Iterable[str]) -> dict[str, str]:
+    """Values by name. Raises Mistake that names all the missing ones."""
+    wanted = list(names)
+    missing = [name for name in wanted if name not in os.environ]
+    if missing:
+        exports = "; ".join(f"export {name}=…" for name in missing)
+        raise Mistake(f"secrets come from the environment, and {', '.join(missing)} is not set there: {exports}")
+    return {name: os.environ[name] for name in wanted}
+
+
+def _interpreter(definition: ExperimentDefinition, folder: Path) -> str:
+    """Relative paths start at the definition's file. Symbolic links stay: an environment is found through them."""
+    given = definition.python
+    if given in (None, "", "auto"):
+        return sys.executable
+    return str((folder / given).absolute()) if "/" in given else given
+
+
+def _pairs(overrides: Sequence[str]) -> list[tuple[str, str]]:
+    pairs = []
+    for override in overrides:
+        path, equals, value = override.partition("=")
+        if not equals or not path.strip():
+            raise Mistake(f"--set takes path=value, as in --set trials=20, but got {override!r}")
+        pairs.append((path.strip(), value))
+    return pairs
