@@ -1,0 +1,28 @@
+# Needs Python 3.11 or newer, git and make. PYTHON=/path/to/python chooses the interpreter.
+
+export PYTHON
+
+.PHONY: help demo test lint clean
+
+help:
+	@echo "make demo    tune a small neural network on this machine (about a minute)"
+	@echo "make test    run every test, with coverage"
+	@echo "make lint    ruff, mypy, import contracts, Python versions"
+	@echo "make clean   remove what these made"
+
+demo:
+	@sh .ci/set-up demo
+	@.venv/bin/clustertune tune templates/digits/experiment.yaml
+
+test:
+	@sh .ci/system-packages git tmux
+	@sh .ci/set-up test
+	@sh .ci/test .venv/bin
+
+lint:
+	@sh .ci/set-up lint
+	@sh .ci/lint .venv/bin
+
+clean:
+	rm -rf .venv build dist *.egg-info .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
