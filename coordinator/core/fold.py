@@ -19,7 +19,6 @@ from clustertune.coordinator.core.state import (
     run_spec,
 )
 from clustertune.definition.experiment import ExperimentDefinition
-from clustertune.model.instance import Demand
 from clustertune.model.space import Space
 from clustertune.model.trial import Config, EndReason, ExperimentState, TrialState
 from clustertune.search.contracts import Scheduler, Searcher
@@ -103,13 +102,13 @@ class Fold:
             name=fact.experiment,
             definition=definition,
             run=run_spec(definition, workdir=fact.workdir, python=fact.python, env=self._env),
-            demand=_demand(definition),
+            demand=definition.per_trial.demand,
             searcher=self._algorithms.make_searcher(
                 definition.searcher.type,
                 definition.searcher.options,
                 space=definition.space,
                 seed=definition.seed,
-                initial=definition.initial,
+                initial=tuple(definition.initial),
             ),
             scheduler=self._algorithms.make_scheduler(
                 definition.scheduler.type,
@@ -265,13 +264,3 @@ def tell_end(experiment: Experiment, trial: int, state: TrialState) -> None:
     experiment.scheduler.on_end(trial, state)
     if state in (TrialState.FAILED, TrialState.INFEASIBLE):
         experiment.searcher.forget(trial)
-
-
-def _demand(definition: ExperimentDefinition) -> Demand:
-    asked = definition.per_trial
-    return Demand(
-        cpus=asked.cpus,
-        memory_bytes=asked.memory_bytes or 0,
-        gpus=asked.gpus,
-        gpu_memory_bytes=asked.gpu_memory_bytes or 0,
-    )

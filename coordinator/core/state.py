@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from clustertune.coordinator.core.placement import Room
 from clustertune.definition.experiment import ExperimentDefinition
 from clustertune.model.instance import Demand
-from clustertune.model.messages import RunSpec
+from clustertune.model.messages import MetricPattern, RunSpec
 from clustertune.model.snapshot import Event
 from clustertune.model.trial import AttemptId, Config, ExperimentState, TrialState, attempt_id, check_transition
 from clustertune.search.contracts import Scheduler, Searcher
@@ -191,7 +191,7 @@ def run_spec(definition: ExperimentDefinition, *, workdir: str, python: str, env
         shell=definition.run.shell,
         python=definition.python or python or None,
         env={**env, **definition.env},
-        metrics=definition.metrics,
+        metrics=tuple(MetricPattern(name=m.name, regex=m.regex) for m in definition.metrics),
         objective=definition.objective.metric,
         resource=definition.resource.name,
         trial_time_s=definition.trial_time_s,

@@ -1,0 +1,206 @@
+"""The journal on real files: order, durability, full disks, damage."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from clustertune.coordinator.core import facts as f
+from clustertune.coordinator.core.commands import ReportRow
+from clustertune.coordinator.journal import Entry, Journal
+from clustertune.model.errors import JournalDamaged
+from clustertune.model.trial import Ending, EndReason, TrialState
+
+
+def fact(number: int) -> f.TrialMoved:
+    return f.TrialMoved(experiment="x", trial=number, state=TrialState.PENDING)
+
+
+def report(trial: int, resource: int, loss: float | None, *, attempt: int = 1, observed: bool = True) -> ReportRow:
+    metrics = {} if loss is None else {"error": loss}
+    return ReportRow("x", trial, attempt, resource, 0.5, loss, metrics, observed)
+
+
+async def write(journal: Journal, *entries: Entry) -> list[int]:
+    """Commits them all and answers the order in which that was said."""
+    order: list[int] = []
+    journal.start(lambda error: pytest.fail(str(error)))
+    for number, entry in enumerate(entries):
+        journal.append(entry, lambda number=number: order.append(number))  # type: ignore[misc]
+    async with asyncio.timeout(20):
+        while len(order) < len(entries):
+            await asyncio.sleep(0.001)
+    return order
+
+
+def test_entries_are_committed_in_their_order_and_read_back_whole(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    ending = Ending(reason=EndReason.RAISED, error="ValueError: ü", traceback="…", notices=("a",))
+    ended = f.AttemptEnded(experiment="x", trial=1, attempt=1, ending=ending, state=TrialState.FAILED)
+    order = asyncio.run(write(journal, *(Entry(now=float(n), facts=[fact(n), ended]) for n in range(100))))
+    journal.close()
+    assert order == list(range(100))
+    found = list(Journal(tmp_path / "j").facts())
+    assert found == [(float(n), x) for n in range(100) for x in (fact(n), ended)]
+
+
+def test_a_report_that_comes_twice_is_kept_once(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    asyncio.run(write(journal, *(Entry(now=1.0, reports=[report(0, 1, 0.5)]) for _ in range(3))))
+    assert [p.reports for p in journal.progress()] == [1]
+
+
+def test_progress_is_the_best_and_the_last_of_what_counted(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    rows = [
+        report(0, 1, 0.5),
+        report(0, 2, 0.2),
+        report(0, 3, math.nan),
+        report(0, 4, 0.3),
+        report(0, 5, None),
+        report(0, 1, 0.0, attempt=2, observed=False),
+        report(1, 1, math.inf),
+    ]
+    asyncio.run(write(journal, Entry(now=1.0, reports=rows)))
+    first, second = journal.progress()
+    assert (first.reports, first.resource, first.last_loss) == (6, 5, 0.3)
+    assert (first.best_loss, first.best_resource) == (0.2, 2)
+    assert (second.best_loss, second.last_loss) == (None, math.inf)
+
+
+def test_how_far_an_agents_messages_came_is_kept_with_what_they_said(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    entries = [Entry(now=1.0, received=("local-0", 1, seq)) for seq in range(1, 8)]
+    asyncio.run(write(journal, *entries, Entry(now=1.0, received=("local-0", 2, 3))))
+    assert journal.received() == {"local-0": (2, 3)}
+
+
+WRITER = """
+    import asyncio, sys
+    from pathlib import Path
+    from clustertune.coordinator.core import facts as f
+    from clustertune.coordinator.journal import Entry, Journal
+    from clustertune.model.trial import TrialState
+
+    async def main():
+        journal = Journal(Path(sys.argv[1]))
+        journal.start(lambda error: sys.exit(str(error)))
+        for n in range(1_000_000):
+            said = asyncio.Event()
+            fact = f.TrialMoved(experiment="x", trial=n, state=TrialState.PENDING)
+            journal.append(Entry(now=0.0, facts=[fact]), lambda n=n: (print(n, flush=True), said.set()))
+            await said.wait()
+
+    asyncio.run(main())
+"""
+
+
+def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+    for attempt in range(3):
+        path = tmp_path / f"j{attempt}"
+        writer = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(WRITER), str(path)], stdout=subprocess.PIPE, text=True
+        )
+        assert writer.stdout is not None
+        acknowledged = [int(writer.stdout.readline()) for _ in range(50 + 37 * attempt)]
+        os.kill(writer.pid, signal.SIGKILL)
+        acknowledged += [int(line) for line in writer.stdout if line.endswith("\n")]
+        writer.stdout.close()
+        writer.wait()
+        found = [x.trial for _, x in Journal(path).facts() if isinstance(x, f.TrialMoved)]
+        assert found[: len(acknowledged)] == acknowledged
+
+
+FULL = """
+    import asyncio, resource, sys
+    from pathlib import Path
+    from clustertune.coordinator.core import facts as f
+    from clustertune.coordinator.journal import Entry, Journal
+
+    async def main():
+        journal = Journal(Path(sys.argv[1]))
+        journal.start(lambda error: sys.exit(f"gave up: {error}"))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+        done = 0
+        def count():
+            nonlocal done
+            done += 1
+        for n in range(400):
+            fact = f.ExperimentChanged(experiment="x" * 1000, state=f.ExperimentState.PAUSED, reason=str(n))
+            journal.append(Entry(now=0.0, facts=[fact]), count)
+            await asyncio.sleep(0.001)
+        while not journal.problem:
+            await asyncio.sleep(0.01)
+        print(done, journal.problem, flush=True)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        while done < 400:
+            await asyncio.sleep(0.01)
+        assert not journal.problem
+        journal.close()
+
+    asyncio.run(main())
+"""
+
+
+def test_a_full_disk_is_said_and_waited_for_and_nothing_is_lost(tmp_path: Path) -> None:
+    # A limit on the file's size gives the writer what a full disk gives: a write that fails.
+    run = subprocess.run(
+        [sys.executable, "-c", "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n" + textwrap.dedent(FULL),
+         str(tmp_path / "j")],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    done, _, problem = run.stdout.partition(" ")
+    assert int(done) < 400
+    assert "free some space" in problem
+    reasons = [x.reason for _, x in Journal(tmp_path / "j").facts() if isinstance(x, f.ExperimentChanged)]
+    assert reasons == [str(n) for n in range(400)]
+
+
+def test_a_damaged_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "j").write_bytes(b"not a database" * 1000)
+    with pytest.raises(JournalDamaged, match=r"is damaged .* move it away"):
+        Journal(tmp_path / "j")
+
+
+def test_a_page_overwritten_in_the_middle_is_noticed(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    asyncio.run(write(journal, *(Entry(now=1.0, facts=[fact(n)] * 200) for n in range(20))))
+    journal.close()
+    with (tmp_path / "j").open("r+b") as file:
+        file.seek(4096 * 5)
+        file.write(b"\xff" * 4096 * 4)
+    with pytest.raises(JournalDamaged):
+        list(Journal(tmp_path / "j").facts())
+
+
+def test_a_journal_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    Journal(tmp_path / "j").close()
+    with sqlite3.connect(tmp_path / "j") as connection:
+        connection.execute("UPDATE about SET value = '99'")
+    connection.close()
+    with pytest.raises(JournalDamaged, match="schema 99"):
+        Journal(tmp_path / "j")
+
+
+def test_a_fact_of_a_newer_kind_is_refused_by_name(tmp_path: Path) -> None:
+    Journal(tmp_path / "j").close()
+    with sqlite3.connect(tmp_path / "j") as connection:
+        connection.execute("INSERT INTO facts (now, kind, version, body) VALUES (0, 'Bred', 1, '{}')")
+    connection.close()
+    with pytest.raises(JournalDamaged, match="Bred version 1"):
+        list(Journal(tmp_path / "j").facts())
+
+
+def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    Journal(tmp_path / "j").close()
+    assert (tmp_path / "j").stat().st_mode & 0o777 == 0o600
