@@ -1,0 +1,140 @@
+"""Searchers and schedulers in a definition: which there are is known to a registry that is handed in."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, fields
+from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
+
+from pydantic import AfterValidator, BeforeValidator, ValidationError, create_model
+from pydantic import Field as PydanticField
+
+from clustertune.definition.document import Document, FieldPath
+from clustertune.definition.fields import Flag, Integer, Number, Section, Text, found, read_real
+from clustertune.definition.translation import NOT_YET, translate
+from clustertune.model.errors import Mistake, Problem, suggestion
+from clustertune.model.space import Space
+
+Kind = Literal["searcher", "scheduler"]
+
+_LATER: Mapping[str, frozenset[str]] = {
+    "searcher": frozenset({"bayesian", "multi-fidelity"}),
+    "scheduler": frozenset({"successive-halving", "hyperband", "median", "population-based", "pbt"}),
+}
+"""Algorithms that the design names and this version does not have."""
+
+
+class Registry(Protocol):
+    """Which algorithms there are. Whatever takes a name raises a Mistake for one that cannot be used."""
+
+    def searcher_names(self) -> Sequence[str]: ...
+    def scheduler_names(self) -> Sequence[str]: ...
+    def searcher_options(self, name: str) -> type[Any]:
+        """A frozen dataclass; the metadata of its fields holds doc, and as wanted minimum, maximum, examples."""
+        ...
+
+    def scheduler_options(self, name: str) -> type[Any]: ...
+    def searcher_summary(self, name: str) -> str: ...
+    def scheduler_summary(self, name: str) -> str: ...
+    def searcher_problems(self, name: str, options: Mapping[str, object], *, space: Space) -> Sequence[tuple[str, str]]:
+        """(option, message) for each thing that stands in the way; the option is empty for the whole."""
+        ...
+
+    def scheduler_problems(
+        self, name: str, options: Mapping[str, object], *, min_resource: int, max_resource: int | None
+    ) -> Sequence[tuple[str, str]]: ...
+
+
+def names(kind: Kind, registry: Registry) -> Sequence[str]:
+    return registry.searcher_names() if kind == "searcher" else registry.scheduler_names()
+
+
+def options_class(kind: Kind, name: str, registry: Registry) -> type[Any]:
+    """Raises a Mistake."""
+    return registry.searcher_options(name) if kind == "searcher" else registry.scheduler_options(name)
+
+
+def resolve_choice(
+    kind: Kind, written: object, registry: Registry, document: Document
+) -> tuple[dict[str, Any] | None, list[Problem]]:
+    """The choice with all its options, defaults included; None where there is a problem."""
+    given = {"type": written} if isinstance(written, str) else written
+    try:
+        name = _name(kind, given, registry)
+        model = options_model(options_class(kind, name, registry))
+    except Mistake as mistake:
+        path: FieldPath = (kind, "type") if isinstance(given, dict) and "type" in given else (kind,)
+        return None, [document.problem(path if isinstance(written, dict) else (kind,), str(mistake))]
+    options = {option: value for option, value in dict(given).items() if option != "type"}  # type: ignore[call-overload]
+    try:
+        return {"type": name, **model.model_validate(options).model_dump(mode="json")}, []
+    except ValidationError as error:
+        return None, translate(error, document, model, (kind,))
+
+
+def _name(kind: Kind, given: object, registry: Registry) -> str:
+    if not isinstance(given, dict):
+        raise Mistake(f"expected a name or a mapping with a type, found {found(given)}{_known(kind, registry)}")
+    name = given.get("type")
+    if not isinstance(name, str):
+        lead = "type is missing" if name is None else f"expected the name of a {kind}, found {found(name)}"
+        raise Mistake(lead + _known(kind, registry))
+    if name in _LATER[kind] and name not in names(kind, registry):
+        raise Mistake(f"{name} {NOT_YET}{_known(kind, registry)}")
+    return name
+
+
+def _known(kind: Kind, registry: Registry) -> str:
+    return suggestion("", names(kind, registry))
+
+
+def options_model(options: type[Any]) -> type[Section]:
+    """A section with the fields of an options dataclass."""
+    hints = get_type_hints(options)
+    columns: dict[str, Any] = {field.name: _column(field, hints[field.name]) for field in fields(options)}
+    model: type[Section] = create_model(options.__name__, __base__=Section, **columns)
+    return model
+
+
+def _column(field: Field[Any], annotation: Any) -> tuple[Any, Any]:
+    metadata = field.metadata
+    bounds = {key: metadata[key] for key in ("minimum", "maximum") if key in metadata}
+    described: dict[str, Any] = {
+        "description": metadata.get("doc"),
+        "examples": metadata.get("examples"),
+        "json_schema_extra": bounds or None,
+    }
+    if field.default is not MISSING:
+        described["default"] = field.default
+    elif field.default_factory is not MISSING:
+        described["default_factory"] = field.default_factory
+    kind = Annotated[_field_type(annotation), AfterValidator(_Within(**bounds))] if bounds else _field_type(annotation)
+    return kind, PydanticField(**described)
+
+
+def _field_type(annotation: Any) -> Any:
+    """Our own reading of numbers, flags and text, for the sake of its messages."""
+    simple = {bool: Flag, int: Integer, float: Number, str: Text}
+    if annotation in simple:
+        return simple[annotation]
+    members = set(get_args(annotation)) if get_origin(annotation) in (Union, types.UnionType) else set()
+    if members == {int, float}:
+        return Annotated[int | float, BeforeValidator(read_real)]
+    if len(members) == 2 and type(None) in members:
+        return _field_type((members - {type(None)}).pop()) | None
+    return annotation
+
+
+class _Within:
+    """Checks a number against bounds that are included."""
+
+    def __init__(self, minimum: float | None = None, maximum: float | None = None) -> None:
+        self._minimum, self._maximum = minimum, maximum
+
+    def __call__(self, value: Any) -> Any:
+        if self._minimum is not None and value is not None and value < self._minimum:
+            raise ValueError(f"must be at least {self._minimum:g}, found {found(value)}")
+        if self._maximum is not None and value is not None and value > self._maximum:
+            raise ValueError(f"must be at most {self._maximum:g}, found {found(value)}")
+        return value

@@ -1,0 +1,226 @@
+"""What must be true of an experiment beyond the type of each field."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator
+
+from clustertune.definition.algorithms import Kind, Registry
+from clustertune.definition.command import ALL_ARGUMENTS, PARAMETER_NAME, command_problems
+from clustertune.definition.document import FieldPath
+from clustertune.definition.experiment import NAME_PATTERN, ExperimentDefinition
+from clustertune.definition.parameters import space_problems
+from clustertune.model.errors import Mistake
+
+Found = Iterator[tuple[FieldPath, str]]
+
+_RESULT_COLUMNS = frozenset({"trial", "state", "attempts", "attempt", "resource", "value", "elapsed_s"})
+"""What the columns of trials.csv are called; the parameters stand beside them."""
+
+_LARGER_IS_BETTER = frozenset({"acc", "accuracy", "auc", "score", "reward", "f1", "r2", "precision", "recall", "bleu"})
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CALL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+def experiment_problems(
+    definition: ExperimentDefinition,
+    registry: Registry,
+    *,
+    broken: Collection[str] = (),
+    declared: Collection[str] = (),
+) -> Found:
+    """Everything that is wrong across fields.
+
+    ``broken`` are top-level fields that have a problem already and hold stand-ins here; ``declared`` are all the
+    parameters that the file names, broken ones too.
+    """
+    broken = set(broken)
+    for needs, check in _CHECKS:
+        if not broken & needs:
+            yield from check(definition)
+    if "run" not in broken:
+        yield from _placeholders(definition, {*definition.parameters, *declared})
+    yield from _space(definition, registry, broken)
+    if not broken & {"scheduler", "resource"}:
+        yield from _scheduler(definition, registry)
+
+
+def name_problem(name: str) -> str | None:
+    """What is wrong with the name of an experiment or a cluster."""
+    if re.fullmatch(NAME_PATTERN, name):
+        return None
+    return f"{name!r} is not a name: lower-case letters, digits, - _ and ., at most 63; write {valid_name(name)}"
+
+
+def valid_name(text: str, otherwise: str = "experiment") -> str:
+    """The nearest valid name."""
+    name = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).lstrip("._-")[:63].rstrip("-")
+    return name or otherwise
+
+
+def environment_problems(env: Collection[str], secrets: Collection[str]) -> Found:
+    """What is wrong with the names of environment variables."""
+    for name in env:
+        if problem := _variable_problem(name):
+            yield ("env", name), problem
+    for index, name in enumerate(secrets):
+        if problem := _variable_problem(name):
+            yield ("secrets", index), problem
+        elif name in env:
+            yield ("secrets", index), f"{name} is under env too; keep one of them"
+
+
+def _variable_problem(name: str) -> str | None:
+    if not _VARIABLE.fullmatch(name):
+        return f"{name!r} is no name of an environment variable: letters, digits and _"
+    if name.startswith("CLUSTERTUNE_"):
+        return f"{name} is set by clustertune itself; choose another name"
+    return None
+
+
+def _name(definition: ExperimentDefinition) -> Found:
+    if problem := name_problem(definition.name):
+        yield ("name",), problem
+
+
+def _run(definition: ExperimentDefinition) -> Found:
+    run = definition.run
+    if (run.call is None) == (run.command is None):
+        has = "neither" if run.call is None else "both"
+        yield ("run",), f'found {has} of call and command; write one, as {{call: "train:train"}}'
+    elif run.call is not None and run.shell:
+        yield ("run", "shell"), "goes with command, and not with call; leave it out"
+    if run.call is not None and not _CALL.fullmatch(run.call):
+        yield ("run", "call"), f"{run.call!r} is not module:function{_call_hint(run.call)}"
+
+
+def _call_hint(call: str) -> str:
+    module, colon, function = call.replace("/", ".").partition(":")
+    module = module.strip(".").removesuffix(".py")
+    if not colon and "." in module:
+        module, _, function = module.rpartition(".")
+    guess = f"{module}:{function}"
+    return f"; did you mean {guess!r}?" if _CALL.fullmatch(guess) else "; write for example train:train"
+
+
+def _placeholders(definition: ExperimentDefinition, declared: Collection[str]) -> Found:
+    if definition.run.command is not None:
+        for message in command_problems(definition.run.command, declared, shell=definition.run.shell):
+            yield ("run", "command"), message
+
+
+def _objective(definition: ExperimentDefinition) -> Found:
+    objective, resource = definition.objective, definition.resource
+    if objective.metric == resource.name:
+        message = f"{objective.metric!r} is the resource, too; a trial reports the metric at each {resource.name}"
+        yield ("objective", "metric"), message
+    words = set(re.split(r"[^a-z0-9]+", objective.metric.lower()))
+    if "goal" not in objective.model_fields_set and words & _LARGER_IS_BETTER:
+        yield ("objective",), f"is {objective.metric} to be large or small? Write goal: maximize, or goal: minimize"
+
+
+def _resource(definition: ExperimentDefinition) -> Found:
+    resource = definition.resource
+    if resource.max is not None and resource.min > resource.max:
+        yield ("resource", "min"), f"min is {resource.min} and max is {resource.max}; min must not be more than max"
+
+
+def _trials(definition: ExperimentDefinition) -> Found:
+    if definition.trials is None and not definition.stop.is_set and definition.searcher.type != "grid":
+        yield ("trials",), "without a limit the experiment never ends; give a number, or stop: {time: 2h}"
+
+
+def _per_trial(definition: ExperimentDefinition) -> Found:
+    asked = definition.per_trial
+    if asked.gpus > 1 and not asked.gpus.is_integer():
+        yield ("per_trial", "gpus"), f"found {asked.gpus:g}; a share of one GPU (0.25), or a whole number of them"
+    if asked.gpu_memory_bytes and not asked.gpus:
+        yield ("per_trial", "gpu_memory"), "needs gpus: a share of one GPU (0.25), or a whole number of them"
+
+
+def _metrics(definition: ExperimentDefinition) -> Found:
+    for index, metric in enumerate(definition.metrics):
+        try:
+            pattern = re.compile(metric.regex)
+        except (re.error, RecursionError, OverflowError) as error:
+            yield ("metrics", index, "regex"), f"is no regular expression: {error}"
+            continue
+        if pattern.groups != 1 and "value" not in pattern.groupindex:
+            remedy = "put ( ) around the number alone, (?: ) around anything else, or name it (?P<value>…)"
+            yield ("metrics", index, "regex"), f"has {pattern.groups} groups; {remedy}"
+
+
+def _environment(definition: ExperimentDefinition) -> Found:
+    yield from environment_problems(definition.env, definition.secrets)
+
+
+def _space(definition: ExperimentDefinition, registry: Registry, broken: set[str]) -> Found:
+    for name in definition.parameters:
+        if problem := _parameter_name_problem(name):
+            yield ("space", name), problem
+    if not definition.parameters and "space" not in broken:
+        yield ("space",), "names no parameter; write for example {lr: {type: float, low: 0.001, high: 1.0, log: true}}"
+    problems = list(space_problems(definition.parameters))
+    yield from problems if "space" not in broken else (found for found in problems if found[0][-1] != "when")
+    if problems or "space" in broken:
+        return
+    if "initial" not in broken:
+        yield from _initial(definition)
+    if "searcher" not in broken:
+        yield from _searcher(definition, registry)
+
+
+def _parameter_name_problem(name: str) -> str | None:
+    if name == ALL_ARGUMENTS:
+        return "{args} stands for all the parameters; choose another name"
+    if name in _RESULT_COLUMNS:
+        return f"trials.csv has a column {name!r} already; choose another name"
+    if not PARAMETER_NAME.fullmatch(name):
+        return f"{name!r} is no name of a parameter: letters, digits, - _ and ., beginning with a letter"
+    return None
+
+
+def _initial(definition: ExperimentDefinition) -> Found:
+    for index, config in enumerate(definition.initial):
+        for problem in definition.space.check(config):
+            name, _, message = problem.partition(": ")
+            yield ("initial", index, name), message
+
+
+def _searcher(definition: ExperimentDefinition, registry: Registry) -> Found:
+    choice = definition.searcher
+    try:
+        problems = registry.searcher_problems(choice.type, choice.options, space=definition.space)
+    except Mistake as mistake:
+        problems = [("", str(mistake))]
+    yield from _located("searcher", problems)
+
+
+def _scheduler(definition: ExperimentDefinition, registry: Registry) -> Found:
+    choice, resource = definition.scheduler, definition.resource
+    try:
+        problems = registry.scheduler_problems(
+            choice.type, choice.options, min_resource=resource.min, max_resource=resource.max
+        )
+    except Mistake as mistake:
+        problems = [("", str(mistake))]
+    yield from _located("scheduler", problems)
+
+
+def _located(kind: Kind, problems: Collection[tuple[str, str]]) -> Found:
+    for option, message in problems:
+        yield (kind, option) if option else (kind,), message
+
+
+_CHECKS: tuple[tuple[set[str], Callable[[ExperimentDefinition], Found]], ...] = (
+    ({"name"}, _name),
+    ({"run"}, _run),
+    ({"objective", "resource"}, _objective),
+    ({"resource"}, _resource),
+    ({"trials", "stop", "searcher"}, _trials),
+    ({"per_trial"}, _per_trial),
+    ({"metrics"}, _metrics),
+    ({"env", "secrets"}, _environment),
+)
+"""Each check, and the fields that must be sound for it to mean anything."""

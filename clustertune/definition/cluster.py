@@ -1,0 +1,130 @@
+"""A cluster's definition: which machines, and what is the same for all that runs on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic import Field, PrivateAttr, ValidationError, model_serializer, model_validator
+
+from clustertune.definition.document import Document
+from clustertune.definition.fields import EnvironmentValue, PositiveDuration, Section, Text, Words
+from clustertune.definition.origin import Origin
+from clustertune.definition.translation import translate
+from clustertune.model.errors import DefinitionMistake, NoSuchName
+
+
+class Providers(Protocol):
+    """Where machines come from: names, and the options of each. Raises a Mistake for a name that cannot be used."""
+
+    def provider_names(self) -> Sequence[str]: ...
+    def provider_options(self, name: str) -> type[Any]:
+        """A frozen dataclass; the metadata of its fields holds doc, and as wanted minimum, maximum, examples."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOptions:
+    """This machine itself."""
+
+    slots: int | None = field(
+        default=None,
+        metadata={
+            "doc": "How many trials run at once here, whatever their CPUs. Default: as many as fit.",
+            "minimum": 1,
+            "examples": [4],
+        },
+    )
+
+
+class BuiltInProviders:
+    """The providers of this version."""
+
+    def provider_names(self) -> Sequence[str]:
+        return ["local"]
+
+    def provider_options(self, name: str) -> type[Any]:
+        """Raises NoSuchName."""
+        if name != "local":
+            raise NoSuchName("provider", name, self.provider_names())
+        return LocalOptions
+
+
+class ClusterDefinition(Section):
+    """The machines that experiments run on. Without any file there is the cluster ``local``: this machine."""
+
+    name: Text = Field(
+        default="local",
+        description="Default: the name of the file. Lower-case letters, digits, - _ and ., at most 63.",
+        examples=["workstation"],
+    )
+    provider: Words = Field(default="local", description="Where the machines come from.", examples=["local"])
+    idle_timeout_s: PositiveDuration = Field(
+        default=300.0,
+        alias="idle_timeout",
+        description="Without an experiment for this long, the coordinator and its agents end.",
+        examples=["5m"],
+    )
+    python: Words | None = Field(
+        default=None,
+        description="The interpreter that trials run in, where the experiment names none.",
+        examples=["/opt/venv/bin/python"],
+    )
+    env: dict[str, EnvironmentValue] = Field(
+        default_factory=dict,
+        description="Environment variables of all trials; an experiment's own come before them.",
+        examples=[{"HF_HOME": "/data/hf"}],
+    )
+    secrets: list[Words] = Field(
+        default_factory=list,
+        description="Names of environment variables to hand to the trials; the values are never written down.",
+        examples=[["HF_TOKEN"]],
+    )
+    options: dict[str, Any] = Field(default_factory=dict, exclude=True)
+    """What the provider wants to know besides, complete and checked; in YAML these stand among the other fields."""
+
+    _origin: Origin = PrivateAttr(default_factory=Origin)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, written: Any) -> Any:
+        if not isinstance(written, Mapping):
+            return written
+        own = {info.alias or name for name, info in cls.model_fields.items()} - {"options"}
+        options = {name: value for name, value in written.items() if name not in own}
+        return {"options": options, **{name: value for name, value in written.items() if name in own}}
+
+    @model_serializer(mode="wrap")
+    def _flatten(self, handler: Any) -> dict[str, Any]:
+        return {**handler(self), **self.options}
+
+    @property
+    def slots(self) -> int | None:
+        """How many trials run at once on each machine; None: as many as fit."""
+        slots: int | None = self.options.get("slots")
+        return slots
+
+    @property
+    def origin(self) -> Origin:
+        """Where this was read, for problems found later."""
+        return self._origin
+
+    def from_origin(self, origin: Origin) -> ClusterDefinition:
+        """The same definition, which knows where it was read."""
+        located = self.model_copy()
+        located._origin = origin
+        return located
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> ClusterDefinition:
+        """The definition that ``to_plain`` gave. Raises DefinitionMistake."""
+        try:
+            return cls.model_validate(dict(plain))
+        except ValidationError as error:
+            document = Document(tree=dict(plain), file="definition")
+            raise DefinitionMistake(translate(error, document, cls)) from error
+
+    def to_plain(self) -> dict[str, Any]:
+        """JSON-able, under the names that YAML has, with plain numbers in bytes, seconds and US dollars."""
+        return self.model_dump(mode="json", by_alias=True)

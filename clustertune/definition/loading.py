@@ -1,0 +1,156 @@
+"""A YAML file to a definition, or to all that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from clustertune.definition.algorithms import Registry, options_model, resolve_choice
+from clustertune.definition.checks import environment_problems, experiment_problems, name_problem, valid_name
+from clustertune.definition.cluster import BuiltInProviders, ClusterDefinition, Providers
+from clustertune.definition.document import Document, FieldPath, read_document
+from clustertune.definition.experiment import ExperimentDefinition
+from clustertune.definition.fields import found
+from clustertune.definition.origin import Origin
+from clustertune.definition.overrides import apply_overrides, is_given
+from clustertune.definition.translation import NOT_YET, translate
+from clustertune.model.errors import DefinitionMistake, Mistake, Problem
+
+Overrides = Sequence[tuple[str, str]]
+
+_STAND_INS: Mapping[str, Any] = {"run": {"call": "stand:in"}, "objective": {"metric": "stand-in", "goal": "minimize"}}
+"""Takes the place of required fields that are broken, so that the others can be checked all the same."""
+
+_LATER_PROVIDERS = frozenset({"ssh", "aws", "gcp"})
+
+
+def load_experiment(source: Path | str, *, registry: Registry, overrides: Overrides = ()) -> ExperimentDefinition:
+    """The experiment at a path, or in a text of several lines, with ``(path, value)`` pairs put over it.
+
+    Raises DefinitionMistake with everything that is wrong.
+    """
+    document = _with_defaults(_normalized(apply_overrides(read_document(source), overrides)), source)
+    document, broken = _resolve_algorithms(document, registry)
+    declared = document.tree.get("space")
+    definition, document, broken = _validate(document, broken)
+    names = declared if isinstance(declared, dict) else ()
+    document = _with_found(document, experiment_problems(definition, registry, broken=broken, declared=names))
+    if document.problems:
+        raise _mistake(document.problems)
+    return definition.from_origin(Origin(document))
+
+
+def check_experiment(definition: ExperimentDefinition, *, registry: Registry) -> list[Problem]:
+    """Everything that is wrong across the fields of a definition that did not come from ``load_experiment``."""
+    return [definition.origin.problem(path, message) for path, message in experiment_problems(definition, registry)]
+
+
+def load_cluster(
+    source: Path | str, *, providers: Providers | None = None, overrides: Overrides = ()
+) -> ClusterDefinition:
+    """The cluster at a path, or in a text of several lines. Raises DefinitionMistake with everything that is wrong."""
+    document = _normalized(apply_overrides(read_document(source), overrides))
+    document = _named(document, source, "cluster")
+    document, options = _resolve_provider(document, providers or BuiltInProviders())
+    own = {info.alias or name for name, info in ClusterDefinition.model_fields.items()} - {"options"}
+    tree = {name: value for name, value in document.tree.items() if name in own}
+    try:
+        definition = ClusterDefinition.model_validate({**tree, **options})
+    except ValidationError as error:
+        raise _mistake([*document.problems, *translate(error, document, ClusterDefinition)]) from error
+    document = _with_found(document, _cluster_problems(definition))
+    if document.problems:
+        raise _mistake(document.problems)
+    return definition.from_origin(Origin(document))
+
+
+def _normalized(document: Document) -> Document:
+    """A field without a value is as good as left out; only ``trials: null`` says something."""
+    tree = {name: value for name, value in document.tree.items() if value is not None or name == "trials"}
+    return replace(document, tree=tree)
+
+
+def _with_defaults(document: Document, source: Path | str) -> Document:
+    """Defaults that depend on other fields."""
+    document = _named(document, source, "experiment")
+    tree = dict(document.tree)
+    tree.setdefault("scheduler", "asha" if is_given(tree, "resource", "max") else "fifo")
+    tree.setdefault("searcher", "random")
+    if "trials" not in tree and (tree["searcher"] == "grid" or tree["searcher"] == {"type": "grid"}):
+        tree["trials"] = None
+    return replace(document, tree=tree)
+
+
+def _named(document: Document, source: Path | str, otherwise: str) -> Document:
+    if "name" in document.tree:
+        return document
+    stem = otherwise if isinstance(source, str) and "\n" in source else Path(source).stem
+    return replace(document, tree={"name": valid_name(stem, otherwise), **document.tree})
+
+
+def _resolve_algorithms(document: Document, registry: Registry) -> tuple[Document, set[str]]:
+    """The document with complete choices; those with a problem are taken out and named."""
+    tree, broken = dict(document.tree), set[str]()
+    for kind in ("searcher", "scheduler"):
+        choice, problems = resolve_choice(kind, tree.pop(kind), registry, document)
+        document = document.with_problems(problems)
+        if choice is None:
+            broken.add(kind)
+        else:
+            tree[kind] = choice
+    return replace(document, tree=tree), broken
+
+
+def _validate(document: Document, broken: set[str]) -> tuple[ExperimentDefinition, Document, set[str]]:
+    """The definition; where it has problems, without the fields that have them."""
+    try:
+        return ExperimentDefinition.model_validate(document.tree), document, broken
+    except ValidationError as error:
+        document = document.with_problems(translate(error, document, ExperimentDefinition))
+        spoiled = {(str(item["loc"][0]), *map(str, item["loc"][1:2])) for item in error.errors(include_url=False)}
+    broken = broken | {path[0] for path in spoiled}
+    tree = {name: value for name, value in document.tree.items() if name not in broken}
+    written = document.tree.get("space")
+    sound = written if isinstance(written, dict) and ("space",) not in spoiled else {}
+    tree["space"] = {name: value for name, value in sound.items() if ("space", name) not in spoiled}
+    return ExperimentDefinition.model_validate({**_STAND_INS, **tree}), document, broken
+
+
+def _resolve_provider(document: Document, providers: Providers) -> tuple[Document, dict[str, Any]]:
+    try:
+        model = options_model(_provider_options(document.tree.get("provider", "local"), providers))
+    except Mistake as mistake:
+        return document.with_problems([document.problem(("provider",), str(mistake))]), {}
+    own = {info.alias or key for key, info in ClusterDefinition.model_fields.items()} - {"options"}
+    given = {key: value for key, value in document.tree.items() if key not in own}
+    try:
+        return document, model.model_validate(given).model_dump(mode="json")
+    except ValidationError as error:
+        return document.with_problems(translate(error, document, model)), {}
+
+
+def _provider_options(name: object, providers: Providers) -> type[Any]:
+    if not isinstance(name, str):
+        raise Mistake(f"expected the name of a provider, found {found(name)}")  # noqa: TRY004 - what the user wrote
+    if name in _LATER_PROVIDERS and name not in providers.provider_names():
+        raise Mistake(f"{name} {NOT_YET}; write local, which is this machine")
+    return providers.provider_options(name)
+
+
+def _cluster_problems(definition: ClusterDefinition) -> Iterable[tuple[FieldPath, str]]:
+    if problem := name_problem(definition.name):
+        yield ("name",), problem
+    yield from environment_problems(definition.env, definition.secrets)
+
+
+def _with_found(document: Document, problems: Iterable[tuple[FieldPath, str]]) -> Document:
+    return document.with_problems([document.problem(path, message) for path, message in problems])
+
+
+def _mistake(problems: Sequence[Problem]) -> DefinitionMistake:
+    """In the order of the file; what has no line comes first, what was given on the command line last."""
+    return DefinitionMistake(sorted(problems, key=lambda problem: (problem.file is None, problem.line)))

@@ -1,0 +1,109 @@
+"""``--set path=value``: single values put over those of the file."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from clustertune.definition.document import OVERRIDDEN, Document, FieldPath
+from clustertune.model.errors import DefinitionMistake, Problem
+
+_SHORTHANDS = {("scheduler",): "type", ("searcher",): "type"}
+"""Where a bare word stands for a mapping with this one field."""
+
+
+class _Misplaced(Exception):
+    """The path leads nowhere; the message says why."""
+
+
+def apply_overrides(document: Document, overrides: Sequence[tuple[str, str]]) -> Document:
+    """The document with each ``(path, value)`` put in; values are read as YAML. Problems are added to the document."""
+    if not overrides:
+        return document
+    document = replace(document, tree=copy.deepcopy(document.tree))
+    problems = [problem for path, text in overrides for problem in _apply(document, path, text)]
+    lines = {path: line for path, line in document.lines.items() if not _is_overridden(path, overrides)}
+    lines |= {_split(path): OVERRIDDEN for path, _ in overrides}
+    return replace(document, lines=lines).with_problems(problems)
+
+
+def _apply(document: Document, path: str, text: str) -> list[Problem]:
+    from clustertune.definition.yaml_reader import parse_value
+
+    try:
+        _put(document.tree, _split(path), parse_value(text))
+    except _Misplaced as error:
+        return [Problem(str(error), path)]
+    except DefinitionMistake as mistake:
+        return [Problem(problem.message, path) for problem in mistake.problems]
+    return []
+
+
+def _put(tree: dict[str, Any], path: FieldPath, value: Any) -> None:
+    if not all(part != "" for part in path):
+        raise _Misplaced("a path is names between dots, as in space.lr.low")
+    container: Any = tree
+    for depth, part in enumerate(path[:-1]):
+        container = _step(container, part, path[: depth + 1])
+    _assign(container, path[-1], path, value)
+
+
+def _step(container: Any, part: str | int, path: FieldPath) -> Any:
+    """The mapping or list at ``part``; an empty mapping is made where nothing is."""
+    held = _held(container, part, path)
+    if held is None:
+        held = {}
+        _assign(container, part, path, held)
+    elif isinstance(held, str) and path in _SHORTHANDS:
+        held = {_SHORTHANDS[path]: held}
+        _assign(container, part, path, held)
+    return held
+
+
+def _held(container: Any, part: str | int, path: FieldPath) -> Any:
+    if isinstance(container, dict):
+        return container.get(str(part))
+    if isinstance(container, list):
+        return container[_index(container, part, path)] if part != len(container) else None
+    raise _nothing_inside(container, path)
+
+
+def _assign(container: Any, part: str | int, path: FieldPath, value: Any) -> None:
+    if isinstance(container, dict):
+        container[str(part)] = value
+    elif isinstance(container, list):
+        if part == len(container):
+            container.append(value)
+        else:
+            container[_index(container, part, path)] = value
+    else:
+        raise _nothing_inside(container, path)
+
+
+def _index(container: list[Any], part: str | int, path: FieldPath) -> int:
+    if isinstance(part, int) and part < len(container):
+        return part
+    where = ".".join(map(str, path[:-1]))
+    raise _Misplaced(f"{where} is a list of {len(container)}; write a number from 0 to {len(container)} for {part!r}")
+
+
+def _nothing_inside(container: Any, path: FieldPath) -> _Misplaced:
+    return _Misplaced(f"{'.'.join(map(str, path[:-1]))} is {container!r}, and has no fields")
+
+
+def _split(path: str) -> FieldPath:
+    return tuple(int(part) if part.isascii() and part.isdigit() else part for part in path.split("."))
+
+
+def _is_overridden(path: FieldPath, overrides: Sequence[tuple[str, str]]) -> bool:
+    return any(path[: len(over)] == over for over in (_split(name) for name, _ in overrides))
+
+
+def is_given(tree: Mapping[str, Any], *path: str) -> bool:
+    """Whether there is a value other than null at ``path``."""
+    found: Any = tree
+    for part in path:
+        found = found.get(part) if isinstance(found, dict) else None
+    return found is not None
