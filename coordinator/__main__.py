@@ -17,6 +17,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -31,9 +32,6 @@ from clustertune.model.errors import ClustertuneError, JournalDamaged
 from clustertune.model.messages import PROTOCOL
 from clustertune.provisioner.registry import make_provider
 from clustertune.search.registry import Registry
-
-IDLE_EXIT_S = float(os.environ.get("CLUSTERTUNE_IDLE_EXIT_S", "15"))
-"""How long the coordinator stays when nothing runs and nobody asks."""
 
 log = logging.getLogger("clustertune.coordinator")
 
@@ -102,7 +100,8 @@ async def serve(places: Places) -> None:
 
 async def _first(ending: asyncio.Event, fatal: asyncio.Future[None], running: list[asyncio.Task[None]]) -> None:
     told = asyncio.create_task(ending.wait())
-    done, _ = await asyncio.wait([told, fatal, *running], return_when=asyncio.FIRST_COMPLETED)
+    waited: list[asyncio.Future[Any]] = [told, fatal, *running]
+    done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     told.cancel()
     for finished in done:
         if finished is not told:
@@ -110,8 +109,9 @@ async def _first(ending: asyncio.Event, fatal: asyncio.Future[None], running: li
 
 
 async def _idle(coordinator: Coordinator, ending: asyncio.Event) -> None:
-    while coordinator.idle_s() < IDLE_EXIT_S:
-        await asyncio.sleep(min(1.0, IDLE_EXIT_S / 4))
+    patience_s = coordinator.cluster.idle_timeout_s
+    while coordinator.idle_s() < patience_s:
+        await asyncio.sleep(min(1.0, patience_s / 4))
     log.info("nothing runs and nobody asks: leaving")
     ending.set()
     await asyncio.Event().wait()

@@ -159,7 +159,12 @@ class Coordinator:
     async def committed(self) -> None:
         """Returns once everything handed in so far is on disk."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.journal.append(Entry(now=self.now()), lambda: future.done() or future.set_result(None))
+
+        def done() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        self.journal.append(Entry(now=self.now()), done)
         await future
 
     async def writable(self) -> None:

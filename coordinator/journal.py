@@ -125,13 +125,17 @@ class Journal:
     def start(self, failed: Callable[[Exception], None]) -> None:
         """Begins to write. ``failed`` hears of an error that no waiting will mend, in this event loop."""
         loop = asyncio.get_running_loop()
-        self._failed = lambda error: loop.call_soon_threadsafe(failed, error)
+
+        def tell(error: Exception) -> None:
+            loop.call_soon_threadsafe(failed, error)
+
+        self._failed = tell
         self._thread.start()
 
     def append(self, entry: Entry, committed: Callable[[], None]) -> None:
         """Queues an entry; ``committed`` is called in this event loop once it is on disk."""
         loop = asyncio.get_running_loop()
-        self._queue.put((entry, lambda: loop.call_soon_threadsafe(committed)))
+        self._queue.put((entry, lambda: _soon(loop, committed)))
 
     def close(self) -> None:
         """Writes what is queued, unless the disk refuses it, and stops."""
@@ -211,6 +215,10 @@ class Journal:
                 f"{self.path} has schema {found.get('schema')}, and this clustertune knows {SCHEMA}: "
                 "it was written by another version; use that one, or move the file away to begin anew"
             )
+
+
+def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    loop.call_soon_threadsafe(call)
 
 
 def _columns(row: ReportRow) -> tuple[object, ...]:

@@ -19,7 +19,7 @@ class FieldError(ValueError):
 
 def to_plain(value: Any) -> Any:
     """JSON-able form of a dataclass, recursively; non-finite floats become strings."""
-    kind = type(value)
+    kind: Any = type(value)
     if kind is str or kind is int or kind is bool or value is None:
         return value
     if kind is float:
@@ -35,13 +35,13 @@ def to_plain(value: Any) -> Any:
     raise TypeError(f"{kind.__name__} does not travel")
 
 
-def from_plain(cls: type[Any], plain: object) -> Any:
+def from_plain(cls: Any, plain: object) -> Any:
     """An instance of the dataclass ``cls``; unknown keys are ignored. Raises FieldError."""
     return _reader(cls)(plain)
 
 
 @cache
-def _names(cls: type[Any]) -> tuple[str, ...]:
+def _names(cls: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(cls))
 
 

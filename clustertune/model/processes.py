@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
+
+_PROC = Path("/proc/self/stat")
 
 
 def start_mark(pid: int) -> str | None:
@@ -12,11 +13,12 @@ def start_mark(pid: int) -> str | None:
 
     A zombie, dead but not yet waited for, is not running.
     """
-    if sys.platform == "linux":
-        return _linux_mark(pid)
-    shown = subprocess.run(
-        ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    ).stdout.strip()
+    return _linux_mark(pid) if _PROC.exists() else _ps_mark(pid)
+
+
+def _ps_mark(pid: int) -> str | None:
+    command = ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     return None if not shown or shown.startswith("Z") else shown.split(None, 1)[1]
 
 

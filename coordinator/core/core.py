@@ -312,14 +312,13 @@ class Core:
             self._crown(experiment, min(experiment.trials, key=lambda t: (t.best_loss, t.number)))
 
     def _crown(self, experiment: Experiment, trial: Trial) -> None:
-        self._emit(
-            f.Improved(
-                experiment=experiment.name,
-                trial=trial.number,
-                resource=trial.best_resource or 0,
-                loss=trial.best_loss,
-            )
-        )
+        changed = experiment.best != trial.number
+        resource, loss = trial.best_resource or 0, trial.best_loss
+        self._emit(f.Improved(experiment=experiment.name, trial=trial.number, resource=resource, loss=loss))
+        if changed:
+            metric, level = experiment.definition.objective.metric, experiment.definition.resource.name
+            text = f"trial {trial.number} is the best: {metric} {experiment.sign * loss:.6g} at {level} {resource}"
+            self._say(experiment, "info", "best", text, trial.number)
 
     def _decide(self, experiment: Experiment, trial: Trial, attempt: Attempt, resource: int, loss: float) -> None:
         decision = experiment.scheduler.on_report(trial.number, resource, loss)

@@ -69,7 +69,7 @@ def snapshot(
         waiting=waiting(core, experiment),
         failure=experiment.failure,
         folder=folder,
-        secrets=definition.secrets,
+        secrets=tuple(definition.secrets),
         events=tuple(event for event in experiment.events if event.id > after)[-EVENTS_AT_ONCE:],
     )
 

@@ -23,10 +23,6 @@ def tell(experiment: Experiment, fact: f.Fact) -> Line | None:
             trial = experiment.trials[fact.trial]
             again = f" again (attempt {trial.attempts})" if trial.attempts > 1 else ""
             return "info", "trial-started", f"trial {trial.number} started{again}: {show(trial.config)}", trial.number
-        case f.Improved():
-            value = f"{experiment.definition.objective.metric} {experiment.sign * fact.loss:.6g}"
-            at = f"{experiment.definition.resource.name} {fact.resource}"
-            return "info", "best", f"trial {fact.trial} is the best: {value} at {at}", fact.trial
         case f.AttemptEnded():
             return _ended(experiment, experiment.trials[fact.trial], fact)
         case f.SearchExhausted():
