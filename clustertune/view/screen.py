@@ -84,17 +84,25 @@ def trouble(snapshot: ExperimentSnapshot, events: Sequence[Event]) -> list[Text]
 
 
 def packed(items: Sequence[str], width: int, lines: int) -> list[Text]:
-    """Items side by side, on as few lines as will do; what does not fit is counted."""
-    rows: list[str] = []
-    for index, item in enumerate(items):
-        if rows and len(rows[-1]) + len(item) + 2 <= width:
-            rows[-1] += f"  {item}"
-        elif len(rows) < lines:
-            rows.append(f"  {item}")
+    """Items side by side, on as few lines as will do; those that do not fit are counted at the end."""
+    rows: list[list[str]] = []
+    for item in items:
+        if rows and _width([*rows[-1], item]) <= width:
+            rows[-1].append(item)
         else:
-            rows[-1] = f"{rows[-1][: max(0, width - 12)]}  … {len(items) - index} more"
-            break
-    return [Text(row) for row in rows]
+            rows.append([item])
+    left_out = sum(map(len, rows[lines:]))
+    rows = rows[:lines]
+    while left_out and len(rows[-1]) > 1 and _width([*rows[-1], f"… {left_out} more"]) > width:
+        rows[-1].pop()
+        left_out += 1
+    if left_out:
+        rows[-1].append(f"… {left_out} more")
+    return [Text("  " + "  ".join(row)) for row in rows]
+
+
+def _width(row: Sequence[str]) -> int:
+    return sum(len(item) + 2 for item in row)
 
 
 def _best_line(snapshot: ExperimentSnapshot, best: Incumbent) -> Text:

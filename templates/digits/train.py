@@ -13,19 +13,18 @@ from sklearn.neural_network import MLPClassifier
 import clustertune
 
 EPOCHS = 81  # resource.max in experiment.yaml: clustertune stops most trials long before
-DATA: tuple[Any, ...] = ()
+DATA: dict[str, Any] = {}
 
 
 def prepare() -> None:
     """Loads the data once; every trial is forked from a process that has it."""
-    global DATA
     images, labels = load_digits(return_X_y=True)
-    DATA = train_test_split(images / 16.0, labels, test_size=0.3, random_state=0, stratify=labels)
+    DATA["split"] = train_test_split(images / 16.0, labels, test_size=0.3, random_state=0, stratify=labels)
 
 
 def train(config: dict[str, Any]) -> None:
     """Reports ``validation_error``, a fraction, after each epoch."""
-    train_x, valid_x, train_y, valid_y = DATA
+    train_x, valid_x, train_y, valid_y = DATA["split"]
     model = MLPClassifier(
         hidden_layer_sizes=(config["hidden"],) * config["layers"],
         solver=config["solver"],

@@ -1,0 +1,47 @@
+"""The last words about an experiment."""
+
+from __future__ import annotations
+
+from clustertune.model.trial import ExperimentState
+from clustertune.view.ending import ending
+from tests.client.coordinator_api import experiment
+from tests.view.screens import lines
+
+
+def test_a_completed_experiment_tells_best_results_and_what_to_type_next() -> None:
+    done = experiment(state=ExperimentState.COMPLETED, counts={"completed": 20, "stopped": 44}, running=())
+    assert lines(ending(done, ".venv/bin/clustertune"), 120) == [
+        "digits completed after 12s: 64 trials (20 completed, 44 stopped), 143 reports",
+        "best validation_error 0.02777 (trial 7, epoch 27)",
+        "  learning_rate  0.01235",
+        "  solver         sgd",
+        "results /home/me/.clustertune/clusters/local/experiments/digits",
+        "next    .venv/bin/clustertune results digits   # the best trials",
+        "        .venv/bin/clustertune logs digits 7    # output of the best trial",
+    ]
+
+
+def test_a_paused_experiment_says_how_to_go_on() -> None:
+    paused = experiment(state=ExperimentState.PAUSED, running=())
+    assert any("clustertune resume digits" in line for line in lines(ending(paused, "clustertune"), 120))
+
+
+def test_a_failed_experiment_shows_reason_and_traceback() -> None:
+    failed = experiment(
+        state=ExperimentState.FAILED,
+        reason="the first 3 trials failed in the same way",
+        failure="Traceback (most recent call last):\n  File x\nValueError: \x1b[31mno",
+        best=None,
+    )
+    shown = lines(ending(failed, "clustertune"), 120)
+    assert "the first 3 trials failed in the same way" in shown
+    assert "  ValueError: \\x1b[31mno" in shown
+    assert "no trial has reported validation_error yet" in shown
+    assert any("clustertune logs digits" in line for line in shown)
+
+
+def test_a_long_traceback_keeps_its_end() -> None:
+    failed = experiment(state=ExperimentState.FAILED, failure="\n".join(f"line {n}" for n in range(100)))
+    shown = lines(ending(failed, "clustertune"), 120)
+    assert "  … 70 lines left out" in shown
+    assert "  line 99" in shown
