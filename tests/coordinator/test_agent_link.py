@@ -1,0 +1,234 @@
+"""The agents' link over real sockets: who may join, what is acknowledged, what a second connection finds."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from clustertune.coordinator.places import Places
+from clustertune.model.messages import (
+    MAX_FRAME_BYTES,
+    Ack,
+    Ended,
+    Forget,
+    LogChunk,
+    LogRequest,
+    Refused,
+    Reports,
+    Start,
+    Started,
+    Stop,
+    Welcome,
+)
+from clustertune.model.trial import Ending, EndReason, Report, TrialState
+from tests.coordinator.house import Agent, house
+
+
+def reports(seq: int, *resources: int, attempt: str = "digits:0:1") -> Reports:
+    return Reports(seq=seq, attempt=attempt, reports=tuple(Report(r, {"error": 1 / r}) for r in resources))
+
+
+async def acknowledged(agent: Agent, through: int) -> None:
+    while (await agent.seek(Ack)).through < through:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"), [({"token": "wrong"}, "token"), ({"epoch": 7}, "fenced"), ({"protocol": 99}, "protocol")]
+)
+def test_an_agent_that_may_not_join_is_told_why(changes: dict[str, object], reason: str, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as here:
+            await here.submit()
+            async with here.agent(await here.launched(), **changes) as agent:
+                assert (await agent.next(Refused)).reason == reason
+                await agent.closed()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "frame", ["", "no json", "[]", '{"type":"started","seq":1}', '{"type":"nonsense"}', b"\xff\x00"]
+)
+def test_garbage_closes_the_connection_and_harms_nobody(frame: str | bytes, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as here:
+            await here.submit()
+            intent = await here.launched()
+            async with here.agent(intent) as agent:
+                await agent.next(Welcome)
+                await agent.next(Start)
+                await agent.next(Start)
+                await agent.socket.send(frame)
+                assert await agent.closed() == 1002
+            async with here.agent(intent) as agent:
+                await agent.next(Welcome)
+                assert (await agent.next(Start)).attempt == "digits:0:1"
+
+    asyncio.run(main())
+
+
+def test_a_frame_beyond_the_bound_closes_the_connection(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as here:
+            await here.submit()
+            async with here.agent(await here.launched()) as agent:
+                await agent.next(Welcome)
+                await agent.socket.send('{"type":"started","attempt":"' + "x" * MAX_FRAME_BYTES + '"}')
+                assert await agent.closed() in (1006, 1009)
+
+    asyncio.run(main())
+
+
+def test_what_is_repeated_after_a_cut_is_counted_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as here:
+            await here.submit()
+            intent = await here.launched()
+            async with here.agent(intent) as agent:
+                await agent.send(Started(seq=1, attempt="digits:0:1", pid=1))
+                await agent.send(reports(2, 1, 2))
+                await acknowledged(agent, 2)
+                await agent.send(reports(3, 3))
+            async with here.agent(intent) as agent:
+                assert (await agent.next(Welcome)).acknowledged in (2, 3)
+                await agent.next(Start)
+                await agent.next(Start)
+                for again in (2, 3):
+                    await agent.send(reports(again, again))
+                await agent.send(reports(4, 4))
+                await acknowledged(agent, 4)
+            snapshot = await here.coordinator.snapshot("digits")
+            assert snapshot.reports == 4
+            rows = here.coordinator.rows("digits", 0, 1)
+            assert rows[0].resource == 4
+
+    asyncio.run(main())
+
+
+def test_a_gap_in_the_numbers_is_refused(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as here:
+            await here.submit()
+            async with here.agent(await here.launched()) as agent:
+                await agent.next(Welcome)
+                await agent.send(reports(5, 1))
+                assert await agent.closed() == 1002
+
+    asyncio.run(main())
+
+
+def test_a_restarted_coordinator_goes_on_where_its_journal_ends(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as here:
+            await here.submit()
+            intent = await here.launched()
+            async with here.agent(intent) as agent:
+                await agent.send(Started(seq=1, attempt="digits:0:1", pid=1))
+                await agent.send(reports(2, 1, 2))
+                await acknowledged(agent, 2)
+        async with house(tmp_path) as here, here.agent(intent) as agent:
+            assert (await agent.next(Welcome)).acknowledged == 2
+            assert {(await agent.next(Start)).attempt for _ in range(2)} == {"digits:0:1", "digits:1:1"}
+            await agent.send(reports(2, 1, 2))
+            await agent.send(Ended(seq=3, attempt="digits:0:1", ending=Ending(reason=EndReason.RETURNED)))
+            assert (await agent.next(Start)).attempt == "digits:2:1"
+            snapshot = await here.coordinator.snapshot("digits")
+            assert (snapshot.reports, snapshot.counts["completed"]) == (2, 1)
+
+    asyncio.run(main())
+
+
+def test_an_agent_that_died_is_replaced_and_its_trials_run_again_first(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as here:
+            await here.submit()
+            async with here.agent(await here.launched()) as agent:
+                await agent.next(Welcome)
+                here.provider.kill()
+            second = await here.launched()
+            assert second.epoch == 2
+            async with here.agent(second) as agent:
+                await agent.next(Welcome)
+                assert [(await agent.next(Start)).attempt for _ in range(2)] == ["digits:0:2", "digits:1:2"]
+
+    asyncio.run(main())
+
+
+def test_a_newer_connection_takes_the_place_of_an_older(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as here:
+            await here.submit()
+            intent = await here.launched()
+            async with here.agent(intent) as first:
+                await first.next(Welcome)
+                async with here.agent(intent) as second:
+                    await second.next(Welcome)
+                    await first.closed()
+                    await second.next(Start)
+                    await second.next(Start)
+                    await second.send(reports(1, 1))
+                    await acknowledged(second, 1)
+
+    asyncio.run(main())
+
+
+def test_a_stop_reaches_the_agent_and_a_long_log_comes_home(tmp_path: Path) -> None:
+    text = "line\n" * 30_000
+
+    async def main() -> None:
+        async with house(tmp_path) as here:
+            await here.submit()
+            async with here.agent(await here.launched()) as agent:
+                await agent.next(Welcome)
+                await agent.next(Start)
+                await agent.next(Start)
+                from clustertune.coordinator.core import events as e
+
+                await here.coordinator.ask(e.StopAsked(experiment="digits"), {})
+                assert (await agent.next(Stop)).attempt == "digits:0:1"
+                await agent.next(Stop)
+                ending = Ending(reason=EndReason.STOPPED, log_bytes=len(text), log_tail=text[-100:])
+                await agent.send(Ended(seq=1, attempt="digits:0:1", ending=ending))
+                while True:
+                    asked = await agent.next(LogRequest)
+                    piece = text[asked.offset : asked.offset + asked.limit]
+                    there = asked.offset + len(piece)
+                    await agent.send(LogChunk(asked.request, asked.offset, there, len(text), piece, there == len(text)))
+                    if there == len(text):
+                        break
+                assert (await agent.next(Forget)).attempts == ("digits:0:1",)
+            assert here.coordinator.rows("digits", 0, 1)[0].state is TrialState.STOPPED
+        assert Places(tmp_path, "local").log_of("digits", 0, 1).read_text() == text
+
+    asyncio.run(main())
+
+
+def test_files_of_results_are_there_from_the_first_report_on(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as here:
+            await here.submit()
+            async with here.agent(await here.launched()) as agent:
+                await agent.send(Started(seq=1, attempt="digits:0:1", pid=1))
+                await agent.send(reports(2, 1, 2))
+                await acknowledged(agent, 2)
+                two = Reports(seq=3, attempt="digits:0:1", reports=(Report(3, {"error": 0.1, "a,b": float("nan")}),))
+                await agent.send(two)
+                await acknowledged(agent, 3)
+                folder = here.coordinator.places.experiment("digits")
+                async with asyncio.timeout(10):
+                    while not (folder / "reports.csv").exists() or "nan" not in (folder / "reports.csv").read_text():
+                        await asyncio.sleep(0.02)
+                assert (folder / "reports.csv").read_text().splitlines() == [
+                    'trial,attempt,resource,"a,b",error',
+                    "0,1,1,,1.0",
+                    "0,1,2,,0.5",
+                    "0,1,3,nan,0.1",
+                ]
+                assert (folder / "best.yaml").read_text().startswith("lr: 0.")
+                assert '"resource": 3' in (folder / "results.json").read_text()
+                assert (folder / "trials.csv").read_text().splitlines()[1].startswith("0,running,1,3,0.1,")
+
+    asyncio.run(main())
