@@ -41,7 +41,7 @@ def experiment_problems(
             yield from check(definition)
     if "run" not in broken:
         yield from _placeholders(definition, {*definition.parameters, *declared})
-    yield from _space(definition, registry, broken)
+    yield from _space(definition, registry, broken, declared)
     if not broken & {"scheduler", "resource"}:
         yield from _scheduler(definition, registry)
 
@@ -155,14 +155,14 @@ def _environment(definition: ExperimentDefinition) -> Found:
     yield from environment_problems(definition.env, definition.secrets)
 
 
-def _space(definition: ExperimentDefinition, registry: Registry, broken: set[str]) -> Found:
+def _space(definition: ExperimentDefinition, registry: Registry, broken: set[str], declared: Collection[str]) -> Found:
     for name in definition.parameters:
         if problem := _parameter_name_problem(name):
             yield ("space", name), problem
     if not definition.parameters and "space" not in broken:
         yield ("space",), "names no parameter; write for example {lr: {type: float, low: 0.001, high: 1.0, log: true}}"
-    problems = list(space_problems(definition.parameters))
-    yield from problems if "space" not in broken else (found for found in problems if found[0][-1] != "when")
+    problems = list(space_problems(definition.parameters, declared))
+    yield from problems
     if problems or "space" in broken:
         return
     if "initial" not in broken:

@@ -21,8 +21,8 @@ def command_problems(command: str, parameters: Collection[str], *, shell: bool) 
     for match in _PLACEHOLDER.finditer(command):
         name = match.group(1)
         if name is not None and name != ALL_ARGUMENTS and name not in parameters:
-            hint = suggestion(name, [*parameters, ALL_ARGUMENTS])
-            yield f"{{{name}}} is no parameter{hint}; for the braces themselves write {{{{{name}}}}}"
+            known = suggestion(name, [*parameters, ALL_ARGUMENTS])
+            yield f"{{{name}}} is no parameter (braces themselves are written {{{{{name}}}}}){known}"
     if not shell:
         yield from _split_problems(command)
 

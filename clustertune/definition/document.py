@@ -26,6 +26,8 @@ class Document:
     lines: Mapping[FieldPath, int] = field(default_factory=dict)
     file: str | None = None
     problems: Sequence[Problem] = ()
+    unread: frozenset[FieldPath] = frozenset()
+    """Where a value could not be read; nothing more is said about what stands in for it."""
 
     def problem(self, path: FieldPath, message: str) -> Problem:
         """A problem at ``path``, or at the nearest value around it that has a line."""
@@ -34,7 +36,8 @@ class Document:
         return Problem(message, join_path(path), file, max(line, 0))
 
     def with_problems(self, problems: Sequence[Problem]) -> Document:
-        return replace(self, problems=(*self.problems, *problems))
+        unread = {join_path(path) for path in self.unread}
+        return replace(self, problems=(*self.problems, *(new for new in problems if new.path not in unread)))
 
 
 def join_path(path: FieldPath) -> str:

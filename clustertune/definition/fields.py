@@ -124,7 +124,7 @@ Integer = Annotated[int, BeforeValidator(read_integer)]
 Trials = Annotated[
     int | None,
     BeforeValidator(read_trials),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"enum": ["unlimited", None]}]}),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "unlimited"}, {"type": "null"}]}),
 ]
 Number = Annotated[float, BeforeValidator(read_number)]
 Flag = Annotated[bool, BeforeValidator(read_flag)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from clustertune.model.errors import DefinitionMistake, Mistake, Problem
 Overrides = Sequence[tuple[str, str]]
 
 _STAND_INS: Mapping[str, Any] = {"run": {"call": "stand:in"}, "objective": {"metric": "stand-in", "goal": "minimize"}}
-"""Takes the place of required fields that are broken, so that the others can be checked all the same."""
+_ITEM_STAND_INS: Mapping[str, Any] = {"metrics": {"name": "stand-in", "regex": "()"}, "initial": {}}
+"""These take the place of what is required and broken, so that the rest can be checked all the same."""
 
 _LATER_PROVIDERS = frozenset({"ssh", "aws", "gcp"})
 
@@ -80,7 +81,8 @@ def _with_defaults(document: Document, source: Path | str) -> Document:
     tree = dict(document.tree)
     tree.setdefault("scheduler", "asha" if is_given(tree, "resource", "max") else "fifo")
     tree.setdefault("searcher", "random")
-    if "trials" not in tree and (tree["searcher"] == "grid" or tree["searcher"] == {"type": "grid"}):
+    searcher = tree["searcher"]
+    if "trials" not in tree and "grid" in (searcher, searcher.get("type") if isinstance(searcher, dict) else None):
         tree["trials"] = None
     return replace(document, tree=tree)
 
@@ -111,13 +113,26 @@ def _validate(document: Document, broken: set[str]) -> tuple[ExperimentDefinitio
         return ExperimentDefinition.model_validate(document.tree), document, broken
     except ValidationError as error:
         document = document.with_problems(translate(error, document, ExperimentDefinition))
-        spoiled = {(str(item["loc"][0]), *map(str, item["loc"][1:2])) for item in error.errors(include_url=False)}
-    broken = broken | {path[0] for path in spoiled}
-    tree = {name: value for name, value in document.tree.items() if name not in broken}
-    written = document.tree.get("space")
-    sound = written if isinstance(written, dict) and ("space",) not in spoiled else {}
-    tree["space"] = {name: value for name, value in sound.items() if ("space", name) not in spoiled}
-    return ExperimentDefinition.model_validate({**_STAND_INS, **tree}), document, broken
+        spoiled = {item["loc"][:2] for item in error.errors(include_url=False)}
+    tree = _without(document.tree, spoiled)
+    broken = broken | (set(document.tree) - set(tree)) | {str(path[0]) for path in spoiled if path[0] == "space"}
+    missing = {name for name in ("run", "space", "objective") if name not in tree}
+    definition = ExperimentDefinition.model_validate({**_STAND_INS, "space": {}, **tree})
+    return definition, document, broken | missing
+
+
+def _without(tree: Mapping[str, Any], spoiled: Collection[tuple[int | str, ...]]) -> dict[str, Any]:
+    """The tree without what is spoiled: one parameter, one item of a list, or a field."""
+    sound = dict(tree)
+    for path in spoiled:
+        name, part = str(path[0]), path[-1]
+        if name in _ITEM_STAND_INS and isinstance(part, int) and isinstance(sound.get(name), list):
+            sound[name] = [*sound[name][:part], _ITEM_STAND_INS[name], *sound[name][part + 1 :]]
+        elif name == "space" and len(path) > 1 and isinstance(sound.get(name), dict):
+            sound[name] = {key: value for key, value in sound[name].items() if key != part}
+        else:
+            sound.pop(name, None)
+    return sound
 
 
 def _resolve_provider(document: Document, providers: Providers) -> tuple[Document, dict[str, Any]]:
@@ -135,7 +150,7 @@ def _resolve_provider(document: Document, providers: Providers) -> tuple[Documen
 
 def _provider_options(name: object, providers: Providers) -> type[Any]:
     if not isinstance(name, str):
-        raise Mistake(f"expected the name of a provider, found {found(name)}")  # noqa: TRY004 - what the user wrote
+        raise Mistake(f"expected the name of a provider, found {found(name)}")
     if name in _LATER_PROVIDERS and name not in providers.provider_names():
         raise Mistake(f"{name} {NOT_YET}; write local, which is this machine")
     return providers.provider_options(name)

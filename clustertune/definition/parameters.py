@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -51,14 +51,11 @@ When = Annotated[
 ]
 
 _WHEN = "The parameter is only there where each parameter named here is, and has the value, or one of the values."
+_CONDITION: Any = Field(default_factory=dict, description=_WHEN, examples=[{"solver": "sgd"}])
 _LOG = "Drawn evenly on a logarithmic scale, for what matters by factors; needs low > 0."
 
 
-class _Conditional(Section):
-    when: When = Field(default_factory=dict, description=_WHEN, examples=[{"solver": "sgd"}])
-
-
-class FloatField(_Conditional):
+class FloatField(Section):
     """A real number between two bounds."""
 
     type: Literal["float"]
@@ -66,12 +63,13 @@ class FloatField(_Conditional):
     high: Number = Field(description="The greatest value, included.", examples=[1.0])
     log: Flag = Field(default=False, description=_LOG, examples=[True])
     step: Number | None = Field(default=None, description="Only low, low + step, …, high.", examples=[0.1])
+    when: When = _CONDITION
 
     def build(self) -> Parameter:
         return Float(self.low, self.high, self.log, self.step)
 
 
-class IntField(_Conditional):
+class IntField(Section):
     """An integer between two bounds."""
 
     type: Literal["int"]
@@ -79,36 +77,40 @@ class IntField(_Conditional):
     high: Integer = Field(description="The greatest value, included.", examples=[256])
     log: Flag = Field(default=False, description=_LOG, examples=[True])
     step: Integer | None = Field(default=None, description="Only low, low + step, …, high.", examples=[8])
+    when: When = _CONDITION
 
     def build(self) -> Parameter:
         return Int(self.low, self.high, self.log, self.step)
 
 
-class ChoiceField(_Conditional):
+class ChoiceField(Section):
     """One of several values without an order."""
 
     type: Literal["choice"]
     values: list[Scalar] = Field(description="The values: text, numbers, true, false.", examples=[["sgd", "adam"]])
+    when: When = _CONDITION
 
     def build(self) -> Parameter:
         return Choice(tuple(self.values))
 
 
-class OrdinalField(_Conditional):
+class OrdinalField(Section):
     """One of several values that are in order, so that neighbours are alike."""
 
     type: Literal["ordinal"]
     values: list[Scalar] = Field(description="The values, in order.", examples=[[16, 32, 64]])
+    when: When = _CONDITION
 
     def build(self) -> Parameter:
         return Ordinal(tuple(self.values))
 
 
-class ConstantField(_Conditional):
+class ConstantField(Section):
     """The same value for every trial."""
 
     type: Literal["constant"]
     value: Scalar = Field(description="The value.", examples=[0.1])
+    when: When = _CONDITION
 
     def build(self) -> Parameter:
         return Constant(self.value)
@@ -132,20 +134,28 @@ def build_space(written: Mapping[str, AnyParameterField]) -> Space:
     return Space({name: field.build() for name, field in written.items()}, _conditions(written))
 
 
-def space_problems(written: Mapping[str, AnyParameterField]) -> Iterator[tuple[FieldPath, str]]:
-    """Everything that keeps the fields from being a space, and where."""
+def space_problems(
+    written: Mapping[str, AnyParameterField], declared: Collection[str] = ()
+) -> Iterator[tuple[FieldPath, str]]:
+    """Everything that keeps the fields from being a space, and where.
+
+    ``declared`` names parameters that are not among the fields, because they are broken.
+    """
     parameters: dict[str, Parameter] = {}
-    broken = False
     for name, field in written.items():
         try:
             parameters[name] = field.build()
         except InvalidParameter as error:
-            broken = True
             yield ("space", name, error.field), str(error)
-    # Conditions on a parameter that is broken itself would be reported for the wrong reason.
-    if not broken:
-        for name, message in condition_problems(parameters, _conditions(written)):
-            yield ("space", name, "when"), message
+    # What a broken parameter could be is unknown, and so is what depends on it.
+    broken = {*declared, *written} - set(parameters)
+    conditions = {
+        name: {parent: values for parent, values in condition.items() if parent not in broken}
+        for name, condition in _conditions(written).items()
+        if name in parameters
+    }
+    for name, message in condition_problems(parameters, conditions, also=broken):
+        yield ("space", name, "when"), message
 
 
 def _conditions(written: Mapping[str, AnyParameterField]) -> Mapping[str, Condition]:

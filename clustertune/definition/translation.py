@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from clustertune.definition.document import Document, FieldPath
 from clustertune.definition.fields import found
+from clustertune.definition.scalars import read_plain_scalar
 from clustertune.model.errors import Problem, suggestion
 
 NOT_YET = "is not in this version yet"
@@ -102,7 +103,7 @@ def _tag(member: Any) -> str | None:
     return get_args(field.annotation)[0] if field else None
 
 
-_NEEDS_NO_QUOTES = re.compile(r"[A-Za-z_./][\w ./-]*(?<! )")
+_NEEDS_NO_QUOTES = re.compile(r"[\w./][\w ./-]*(?<! )")
 
 Words = Callable[[ErrorDetails, FieldPath, FieldInfo | None, type[BaseModel] | None], str]
 
@@ -188,9 +189,16 @@ def flow(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(flow, value)) + "]"
-    if isinstance(value, str) and _NEEDS_NO_QUOTES.fullmatch(value):
+    if isinstance(value, str) and _NEEDS_NO_QUOTES.fullmatch(value) and _stays_text(value):
         return value
     return json.dumps(value, ensure_ascii=False)
+
+
+def _stays_text(value: str) -> bool:
+    try:
+        return read_plain_scalar(value) == value
+    except ValueError:
+        return False
 
 
 _WORDS: Mapping[str, Words] = {
@@ -201,7 +209,7 @@ _WORDS: Mapping[str, Words] = {
     "union_tag_invalid": _wrong_type_tag,
     "union_tag_not_found": _no_type_tag,
     "model_type": _expected("a mapping"),
-    "model_attributes_type": _expected("a mapping"),
+    "model_attributes_type": _no_type_tag,
     "dict_type": _expected("a mapping"),
     "list_type": _expected("a list"),
     "greater_than": _bound("more than", "gt"),

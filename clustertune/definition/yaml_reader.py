@@ -46,7 +46,7 @@ def parse(text: str, file: str) -> Document:
         raise DefinitionMistake([Problem(message, "", file, _line(root))])
     reader = _Reader(file)
     tree = reader.mapping(root, ())
-    return Document(tree=tree, lines=reader.lines, file=file, problems=reader.problems)
+    return Document(tree=tree, lines=reader.lines, file=file, problems=reader.problems, unread=frozenset(reader.unread))
 
 
 def parse_value(text: str) -> Any:
@@ -97,6 +97,7 @@ class _Reader:
         self.lines: dict[FieldPath, int] = {}
         self.problems: list[Problem] = []
         self._file = file
+        self.unread: set[FieldPath] = set()
         self._values = 0
         self._open: set[int] = set()
 
@@ -169,7 +170,8 @@ class _Reader:
             value = read_plain_scalar(node.value)
         except ValueError as error:
             self._fail(node, path, str(error))
-            return 0
+            self.unread.add(path)
+            return None
         if node.tag == _PLAIN or type(value).__name__ == kind or (kind == "null" and value is None):
             return value
         self._fail(node, path, f"the tag {_shown(node.tag)} does not fit {node.value!r}; leave it out")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from clustertune.model.errors import suggestion
@@ -168,25 +168,25 @@ class Space:
 
 
 def condition_problems(
-    parameters: Mapping[str, Parameter], conditions: Mapping[str, Condition]
+    parameters: Mapping[str, Parameter], conditions: Mapping[str, Condition], also: Collection[str] = ()
 ) -> list[tuple[str, str]]:
-    """Every (parameter, message) that is wrong with the conditions."""
+    """Every (parameter, message) that is wrong with the conditions; ``also`` are further names to hint at."""
     problems = [
         (name, message)
         for name, condition in conditions.items()
         for parent, values in condition.items()
-        if (message := _parent_problem(parameters, name, parent, values))
+        if (message := _parent_problem(parameters, name, parent, values, also))
     ]
     return problems or _cycle_problems(parameters, conditions)
 
 
 def _parent_problem(
-    parameters: Mapping[str, Parameter], name: str, parent: str, values: tuple[Value, ...]
+    parameters: Mapping[str, Parameter], name: str, parent: str, values: tuple[Value, ...], also: Collection[str]
 ) -> str | None:
     if name not in parameters:
         return "has a condition and is no parameter"
     if parent not in parameters:
-        return f"depends on {parent!r}, which is no parameter{suggestion(parent, parameters)}"
+        return f"depends on {parent!r}, which is no parameter{suggestion(parent, (*parameters, *also))}"
     if parent == name:
         return "depends on itself"
     if parameters[parent].count is None:

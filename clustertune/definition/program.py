@@ -1,0 +1,144 @@
+"""Whether the program that a definition names is there, found out without running any of it."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from clustertune.definition.command import has_placeholder, program_of
+from clustertune.definition.document import FieldPath
+from clustertune.definition.experiment import ExperimentDefinition
+from clustertune.model.errors import Problem, suggestion
+
+_PYTHON = re.compile(r"python[0-9.]*")
+
+
+def check_program(definition: ExperimentDefinition, workdir: Path | str) -> list[Problem]:
+    """Everything that would keep every trial from starting, with ``workdir`` as the folder that they run in."""
+    folder, run = Path(workdir), definition.run
+    problem = definition.origin.problem
+    if not folder.is_dir():
+        return [problem(("workdir",), f"there is no folder {folder}")]
+    found = list(_interpreter_problems(definition, folder))
+    if run.call is not None:
+        found += _call_problems(run.call, folder, own_interpreter=definition.python in (None, "auto"))
+    elif run.command is not None and not run.shell:
+        found += _command_problems(run.command, folder, definition.env.get("PATH"))
+    return [problem(path, message) for path, message in found]
+
+
+def _interpreter_problems(definition: ExperimentDefinition, folder: Path) -> Iterator[tuple[FieldPath, str]]:
+    python = definition.python
+    if python is not None and python != "auto" and not _executable(python, folder, None):
+        yield ("python",), f"there is no program {python!r}; name an interpreter by its path"
+
+
+def _call_problems(call: str, folder: Path, *, own_interpreter: bool) -> Iterator[tuple[FieldPath, str]]:
+    module, _, function = call.partition(":")
+    file = _module_file(module, folder)
+    if file is not None:
+        yield from ((("run", "call"), message) for message in _function_problems(file, function))
+    elif not _is_namespace(module, folder) and own_interpreter and not _is_installed(module):
+        near = suggestion(module, _modules(folder))
+        message = f"there is no module {module!r} in {folder.resolve()}, and no package of that name is installed{near}"
+        yield ("run", "call"), message
+
+
+def _module_file(module: str, folder: Path) -> Path | None:
+    path = folder.joinpath(*module.split("."))
+    candidates = (path.with_name(f"{path.name}.py"), path / "__init__.py")
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def _is_namespace(module: str, folder: Path) -> bool:
+    """A folder without __init__.py, or a compiled module: what is in it cannot be read here."""
+    path = folder.joinpath(*module.split("."))
+    return path.is_dir() or any(path.parent.glob(f"{path.name}.*.so")) or any(path.parent.glob(f"{path.name}.so"))
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module.split(".", maxsplit=1)[0]) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _modules(folder: Path) -> list[str]:
+    return [path.stem for path in folder.glob("*.py")]
+
+
+def _function_problems(file: Path, function: str) -> Iterator[str]:
+    try:
+        tree = ast.parse(file.read_bytes(), filename=str(file))
+    except (SyntaxError, ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", None)
+        yield f"{file}{f':{line}' if line else ''} is not valid Python: {getattr(error, 'msg', error)}"
+        return
+    except OSError as error:
+        yield f"{file} cannot be read: {error.strerror}"
+        return
+    names = set(_defined(tree.body))
+    name = function.split(".", maxsplit=1)[0]
+    if name not in names and "*" not in names and "__getattr__" not in names:
+        yield f"{file} defines no {name!r}{suggestion(name, names)}"
+
+
+def _defined(body: list[ast.stmt]) -> Iterator[str]:
+    """Names that a module's own statements bind; * for what an import of everything may bring."""
+    for statement in body:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield statement.name
+        elif isinstance(statement, (ast.Import, ast.ImportFrom)):
+            yield from ((alias.asname or alias.name).split(".")[0] for alias in statement.names)
+        elif isinstance(statement, (ast.Assign, ast.AnnAssign)):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            yield from (node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name))
+        else:
+            yield from _defined(_blocks(statement))
+
+
+def _blocks(statement: ast.stmt) -> list[ast.stmt]:
+    """The statements inside an if, try, with or loop."""
+    inside = [*getattr(statement, "body", []), *getattr(statement, "orelse", []), *getattr(statement, "finalbody", [])]
+    for handler in getattr(statement, "handlers", []):
+        inside += handler.body
+    return inside
+
+
+def _command_problems(command: str, folder: Path, search: str | None) -> Iterator[tuple[FieldPath, str]]:
+    words = program_of(command)
+    if not words or has_placeholder(words[0]):
+        return
+    if _PYTHON.fullmatch(words[0]):
+        yield from ((("run", "command"), message) for message in _script_problems(words[1:], folder))
+    elif not _executable(words[0], folder, search):
+        yield ("run", "command"), f"there is no program {words[0]!r}{_program_hint(words[0], folder)}"
+
+
+def _script_problems(words: list[str], folder: Path) -> Iterator[str]:
+    """The script of a Python command, where it is plain which word that is."""
+    script = words[0] if words else ""
+    if script.endswith(".py") and not has_placeholder(script) and not (folder / script).is_file():
+        near = suggestion(script, [path.name for path in folder.glob("*.py")])
+        yield f"there is no file {script!r} in {folder.resolve()}{near}"
+
+
+def _executable(program: str, folder: Path, search: str | None) -> bool:
+    if os.sep in program:
+        path = folder / Path(program).expanduser()
+        return path.is_file() and os.access(path, os.X_OK)
+    return shutil.which(program, path=search) is not None
+
+
+def _program_hint(program: str, folder: Path) -> str:
+    path = folder / program
+    if path.is_file() and os.sep in program:
+        return f"; the file is not executable: run chmod +x {program}"
+    if path.is_file():
+        return f"; for the file in the folder write ./{program}, or python {program}"
+    return " in PATH; install it, or write its path" if os.sep not in program else f" in {folder.resolve()}"
