@@ -36,8 +36,8 @@ def tune(
     from clustertune.cli.submission import prepare
     from clustertune.client.nearby import connect
 
-    prepared = prepare(experiment, overrides or [])
     folder = cluster_to_tune_on(cluster)
+    prepared = prepare(experiment, overrides or [], folder.stored_definition() or {})
     coordinator = connect(folder)
     found = Found(coordinator.submit(prepared.submission), folder, coordinator)
     if detach:

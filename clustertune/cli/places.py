@@ -103,9 +103,8 @@ def _defined(folder: ClusterFolder) -> ClusterFolder:
 
 def _from_file(home: Home, path: Path) -> ClusterFolder:
     from clustertune.definition import load_cluster
-    from clustertune.search.registry import Registry
 
-    definition = load_cluster(path, registry=Registry.default())
+    definition = load_cluster(path)
     folder, plain = home.cluster(definition.name), definition.to_plain()
     if folder.stored_definition() != plain:
         _end_coordinator_of_former_definition(folder)

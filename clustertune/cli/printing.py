@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from clustertune.model.codec import to_plain
 
@@ -15,9 +16,10 @@ NO_TERMINAL_WIDTH = 1000
 
 
 def show(*renderables: RenderableType) -> None:
+    """Tables fit the terminal. Text is left for it to wrap, so that a long command can be copied whole."""
     output = console()
     for renderable in renderables:
-        output.print(renderable, soft_wrap=not output.is_terminal)
+        output.print(renderable, soft_wrap=isinstance(renderable, Text))
 
 
 def console() -> Console:

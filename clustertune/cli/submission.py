@@ -7,13 +7,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from clustertune.model.errors import DefinitionMistake, Mistake
 from clustertune.model.snapshot import Submission
-
-if TYPE_CHECKING:
-    from clustertune.definition import ExperimentDefinition
 
 
 @dataclass(frozen=True)
@@ -24,8 +20,11 @@ class Prepared:
     secrets: Mapping[str, str]
 
 
-def prepare(path: Path, overrides: Sequence[str]) -> Prepared:
-    """Reads and checks everything that can be checked before anything is launched. Raises Mistake."""
+def prepare(path: Path, overrides: Sequence[str], cluster: Mapping[str, object]) -> Prepared:
+    """Reads and checks everything that can be checked before anything is launched. Raises Mistake.
+
+    ``cluster`` is the cluster's definition, which may name the interpreter.
+    """
     from clustertune.definition import check_program, load_experiment
     from clustertune.search.registry import Registry
 
@@ -35,12 +34,11 @@ def prepare(path: Path, overrides: Sequence[str]) -> Prepared:
     if problems:
         raise DefinitionMistake(problems)
     secrets = secrets_from_environment(definition.secrets)
-    submission = Submission(
-        definition=definition.to_plain(),
-        workdir=str(workdir),
-        secrets=secrets,
-        python=_interpreter(definition, path.parent),
-    )
+    python = _interpreter(definition.python or cluster.get("python"), path.parent)
+    plain = definition.to_plain()
+    if definition.python is not None:
+        plain["python"] = python  # absolute, for its reader may be elsewhere
+    submission = Submission(definition=plain, workdir=str(workdir), secrets=secrets, python=python)
     return Prepared(submission, secrets)
 
 
@@ -54,12 +52,11 @@ def secrets_from_environment(names: Iterable[str]) -> dict[str, str]:
     return {name: os.environ[name] for name in wanted}
 
 
-def _interpreter(definition: ExperimentDefinition, folder: Path) -> str:
+def _interpreter(named: object, folder: Path) -> str:
     """Relative paths start at the definition's file. Symbolic links stay: an environment is found through them."""
-    given = definition.python
-    if given in (None, "", "auto"):
+    if not isinstance(named, str) or named == "auto":
         return sys.executable
-    return str((folder / given).absolute()) if "/" in given else given
+    return str((folder / named).absolute()) if "/" in named else named
 
 
 def _pairs(overrides: Sequence[str]) -> list[tuple[str, str]]:

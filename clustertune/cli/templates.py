@@ -10,6 +10,8 @@ from clustertune.cli.printing import print_json
 from clustertune.cli.program import program
 from clustertune.model.errors import Mistake, NoSuchName
 
+SUGGESTED = "digits"
+
 
 def available() -> dict[str, str]:
     """Each template's name and what it is, in one line (the first of its README after the title)."""
@@ -27,7 +29,7 @@ def print_list(*, as_json: bool) -> None:
     width = max(map(len, available()))
     for name, meaning in available().items():
         print(f"{name:<{width}}  {meaning}")
-    print(f"\ncopy one with: {program()} init {next(iter(available()))}")
+    print(f"\ncopy one with: {program()} init {SUGGESTED}")
 
 
 def copy(name: str, target: Path, *, force: bool, as_json: bool) -> None:

@@ -35,10 +35,10 @@ def next_commands(snapshot: ExperimentSnapshot, program: str) -> list[str]:
         commands.append((f"{program} watch {name}", "look on"))
         commands.append((f"{program} pause {name}", "end its trials for now"))
     if snapshot.best is not None:
-        commands.append((f"{program} results {name}", "the best trials"))
-        commands.append((f"{program} logs {name} {snapshot.best.trial}", "output of the best trial"))
+        commands.append((f"{program} results {name}", "best trials"))
+        commands.append((f"{program} logs {name} {snapshot.best.trial}", "output of the best"))
     if snapshot.state is ExperimentState.FAILED:
-        commands.append((f"{program} logs {name}", "output of the last failed trial"))
+        commands.append((f"{program} logs {name}", "output of a failed one"))
     width = max((len(command) for command, _ in commands), default=0)
     return [f"{command:<{width}}   # {meaning}" for command, meaning in commands]
 

@@ -59,7 +59,7 @@ def progress_line(snapshot: ExperimentSnapshot, width: int) -> Text:
 
 def bar(fraction: float, cells: int) -> Text:
     full = round(max(0.0, min(1.0, fraction)) * cells)
-    return Text("━" * full, style="green").append("━" * (cells - full), "bright_black")
+    return Text("━" * full, style="green").append("─" * (cells - full), "bright_black")
 
 
 def incumbent(snapshot: ExperimentSnapshot, width: int, config_lines: int) -> list[Text]:

@@ -54,7 +54,5 @@ def reached(resource: int | None, max_resource: int | None, *, wide: bool, dim: 
     if not wide:
         return Text(text, style="dim" if dim else "")
     full = min(BAR_CELLS, round(BAR_CELLS * (resource or 0) / max_resource))
-    line = Text("━" * full, style="bright_black" if dim else "cyan")
-    return line.append("━" * (BAR_CELLS - full), "bright_black" if not dim else "black").append(
-        f" {text}", "dim" if dim else ""
-    )
+    line = Text("━" * full, style="bright_black" if dim else "cyan").append("─" * (BAR_CELLS - full), "bright_black")
+    return line.append(f" {text}", "dim" if dim else "")

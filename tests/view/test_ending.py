@@ -16,8 +16,8 @@ def test_a_completed_experiment_tells_best_results_and_what_to_type_next() -> No
         "  learning_rate  0.01235",
         "  solver         sgd",
         "results /home/me/.clustertune/clusters/local/experiments/digits",
-        "next    .venv/bin/clustertune results digits   # the best trials",
-        "        .venv/bin/clustertune logs digits 7    # output of the best trial",
+        "next    .venv/bin/clustertune results digits   # best trials",
+        "        .venv/bin/clustertune logs digits 7    # output of the best",
     ]
 
 

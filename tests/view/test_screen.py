@@ -29,7 +29,7 @@ def test_the_first_lines_tell_name_state_progress_and_incumbent() -> None:
 
 def test_running_trials_show_how_far_they_are() -> None:
     shown = "\n".join(lines(screen(experiment(), width=80, height=24)))
-    assert "12  running  ━━━━━━━━━━━━ 3/27" in shown
+    assert "12  running  ━─────────── 3/27" in shown
     assert shown.index("running  ━") < shown.index("stopped  ━")
 
 
