@@ -1,0 +1,94 @@
+"""Finds and kills what an agent that died left running, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from clustertune.agent import processes
+from clustertune.agent.environment import FOLDER
+
+_PATIENCE_S = 2.0
+
+
+class Records:
+    """A file for each process that this agent has started and that has not ended, named by its pid."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._boot = processes.boot_id()
+
+    def add(self, pid: int, start_time: str = "") -> None:
+        """On a full disk the record is missing; the mark in the process's environment is still there to find."""
+        if not start_time:
+            found = processes.stat(pid)
+            start_time = found.start_time if found is not None else ""
+        with suppress(OSError):
+            (self._folder / str(pid)).write_text(json.dumps({"start_time": start_time, "boot": self._boot}))
+
+    def remove(self, pid: int) -> None:
+        with suppress(OSError):
+            (self._folder / str(pid)).unlink()
+
+    def end(self, pid: int) -> None:
+        """Kills the group and session that ``pid`` leads or led, whose spawner has just died."""
+        processes.kill_group(pid)
+        for found in _all_stats():
+            if found.session == pid:
+                processes.kill(found.pid)
+        self.remove(pid)
+
+    def kill_all(self, marked_with: Path) -> int:
+        """Kills all that earlier agents of the folder ``marked_with`` left, and returns how many processes that were.
+
+        A process is theirs where pid and start time are on record, where it is in the session that such a one leads,
+        or where its environment has this folder's mark. Waits until they are gone.
+        """
+        mark, leaders = f"{FOLDER}={marked_with}", self._leaders()
+        killed: set[int] = set()
+        deadline = time.monotonic() + _PATIENCE_S
+        while left := [stat.pid for stat in _all_stats() if _is_theirs(stat, leaders, mark)]:
+            killed.update(pid for pid in left if processes.kill(pid))
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.005)
+        for pid in leaders:
+            self.remove(pid)
+        return len(killed)
+
+    def _leaders(self) -> dict[int, str]:
+        """Start times, by pid, of what is on record since this machine was started."""
+        found = {}
+        for path in self._folder.iterdir():
+            with suppress(OSError, ValueError):
+                record = json.loads(path.read_text())
+                if record["boot"] == self._boot and record["start_time"]:
+                    found[int(path.name)] = record["start_time"]
+                    continue
+            path.unlink(missing_ok=True)
+        for pid, start_time in found.items():
+            if not processes.all_pids() and (stat := processes.stat(pid)) and stat.start_time == start_time:
+                processes.kill_group(pid)  # where there is no /proc to look through
+        return found
+
+
+def _all_stats() -> Iterator[processes.Stat]:
+    for pid in processes.all_pids():
+        stat = processes.stat(pid)
+        if stat is not None and stat.state != "Z" and pid != os.getpid():
+            yield stat
+
+
+def _is_theirs(found: processes.Stat, leaders: dict[int, str], mark: str) -> bool:
+    if leaders.get(found.pid) == found.start_time:
+        return True
+    if found.session in leaders:
+        leader = processes.stat(found.session)
+        # Without its leader, a session may be another one that got the same number.
+        if leader is not None and leader.start_time == leaders[found.session]:
+            return True
+    return processes.environment_has(found.pid, mark)

@@ -1,0 +1,159 @@
+"""Decides which spawner starts a trial: keeps warm parents, replaces outdated ones, ends idle ones."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from clustertune.agent.environment import shared_environment
+from clustertune.agent.leftovers import Records
+from clustertune.agent.spawner_link import CannotStart, SpawnerLink
+from clustertune.model.messages import RunSpec
+
+IDLE_S = 300.0
+"""Without trials for so long, the memory that a warm parent holds is worth more than its warmth."""
+
+_CLOSE_S = 2.0
+
+Key = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Who starts a trial and with what environment. ``fresh`` says why a callable gets a process of its own, or ""."""
+
+    spawner: SpawnerLink
+    environment: Mapping[str, str]
+    interpreter: str
+    fresh: str = ""
+    first: bool = False
+
+
+class Nursery:
+    """All spawners of this agent."""
+
+    def __init__(self, folder: Path, sdk: Path, records: Records) -> None:
+        self._folder, self._sdk, self._records = folder, sdk, records
+        self._current: dict[Key, SpawnerLink] = {}
+        self._all: set[SpawnerLink] = set()
+        self._unsafe: dict[Key, str] = {}
+        self._loop = asyncio.get_running_loop()
+
+    async def place(self, run: RunSpec, cpus: float) -> Place:
+        """A spawner that is ready. May wait for an import to end; cancelling that harms nobody. Raises CannotStart."""
+        interpreter = _resolve(run.python)
+        environment = shared_environment(
+            os.environ, run, cpus=cpus, interpreter=interpreter, folder=self._folder, sdk=self._sdk
+        )
+        if run.call is None:
+            return Place(await self._plain(interpreter), environment, interpreter)
+        key = (interpreter, run.workdir, run.call, *sorted(environment.items()))
+        known = key in self._unsafe
+        if not known and not sys.platform.startswith("linux"):
+            self._unsafe[key] = f"forking is not safe on {sys.platform}"
+        if key not in self._unsafe:
+            warm = await self._warm(key, interpreter, environment, run)
+            if not warm.unsafe:
+                return Place(warm, environment, interpreter)
+            self._unsafe[key] = warm.unsafe
+            self._retire(key, warm)
+        return Place(await self._plain(interpreter), environment, interpreter, self._unsafe[key], first=not known)
+
+    async def _plain(self, interpreter: str) -> SpawnerLink:
+        spawner = self._current.get((interpreter,))
+        if spawner is None:
+            # Commands bring their own environment; the spawner needs what finds it and what marks it.
+            own = shared_environment(
+                os.environ, RunSpec(workdir=""), cpus=1, interpreter=interpreter, folder=self._folder, sdk=self._sdk
+            )
+            spawner = self._open((interpreter,), interpreter, own, {})
+        return await self._ready(spawner)
+
+    async def _warm(self, key: Key, interpreter: str, environment: Mapping[str, str], run: RunSpec) -> SpawnerLink:
+        spawner = self._current.get(key)
+        if spawner is not None and spawner.ready.done() and _has_changed(spawner.files):
+            self._retire(key, spawner)
+            spawner = None
+        if spawner is None:
+            if not Path(run.workdir).is_dir():
+                raise CannotStart(f"the working directory {run.workdir} does not exist")
+            spawner = self._open(key, interpreter, environment, {"call": str(run.call), "workdir": run.workdir})
+        return await self._ready(spawner)
+
+    def _open(
+        self, key: Key, interpreter: str, environment: Mapping[str, str], prepare: Mapping[str, str]
+    ) -> SpawnerLink:
+        # Only the SDK: what else is on the path of this interpreter stays the trial's own affair.
+        spawner = SpawnerLink(interpreter, environment, self._sdk, prepare, self._records)
+        self._current[key] = spawner
+        self._all.add(spawner)
+
+        def forget() -> None:
+            self._all.discard(spawner)
+            if self._current.get(key) is spawner:
+                del self._current[key]
+
+        spawner.on_end = forget
+        return spawner
+
+    async def _ready(self, spawner: SpawnerLink) -> SpawnerLink:
+        spawner.waiting += 1
+        try:
+            await asyncio.shield(spawner.ready)
+        except asyncio.CancelledError:
+            if spawner.waiting == 1 and not spawner.ready.done():
+                spawner.close()  # an import that nobody waits for any more, and that may never end
+            raise
+        finally:
+            spawner.waiting -= 1
+        return spawner
+
+    def _retire(self, key: Key, spawner: SpawnerLink) -> None:
+        """No new trials; it is closed when those that it runs are done."""
+        if self._current.get(key) is spawner:
+            del self._current[key]
+        self.close_idle()
+
+    def close_idle(self, idle_s: float = IDLE_S) -> None:
+        """To be called now and then: ends what nobody uses."""
+        in_use = set(self._current.values())
+        for spawner in list(self._all):
+            if spawner.children or spawner.waiting:
+                continue
+            if spawner not in in_use or self._loop.time() - spawner.idle_since_s > idle_s:
+                spawner.close()
+
+    async def close(self) -> None:
+        """Ends all of them; they are not waited for beyond a moment, since each ends by itself without its agent."""
+        spawners = list(self._all)
+        for spawner in spawners:
+            spawner.close()
+        if spawners:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(asyncio.gather(*(spawner.ended.wait() for spawner in spawners)), _CLOSE_S)
+
+
+def _resolve(python: str | None) -> str:
+    if python is None:
+        return sys.executable
+    found = shutil.which(Path(python).expanduser())
+    if found is None:
+        raise CannotStart(f"there is no Python interpreter {python}; `python` in the definition names one that exists")
+    return str(Path(found).absolute())  # not resolved: an environment's interpreter is a link
+
+
+def _has_changed(files: list[tuple[str, int, int]]) -> bool:
+    for path, modified_ns, size in files:
+        try:
+            found = Path(path).stat()
+        except OSError:
+            return True
+        if (found.st_mtime_ns, found.st_size) != (modified_ns, size):
+            return True
+    return False

@@ -1,0 +1,31 @@
+"""A copy of what trials import, in a folder of its own, so that no other package leaks into their interpreter."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import clustertune
+from clustertune import agent, model
+
+_ALONE = ("__init__.py", "training.py")
+
+
+def copy_sdk(target: Path) -> None:
+    """Fills ``target``, a folder for PYTHONPATH, with the trial's side of this package. Raises OSError."""
+    shutil.rmtree(target, ignore_errors=True)
+    package = target / "clustertune"
+    package.mkdir(parents=True, mode=0o700)
+    for name in _ALONE:
+        shutil.copyfile(_folder(clustertune.__file__) / name, package / name)
+    for module in (agent, model):
+        assert module.__file__ is not None  # noqa: S101 - both have an __init__.py
+        shutil.copytree(
+            _folder(module.__file__),
+            package / module.__name__.rpartition(".")[2],
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+
+
+def _folder(init: str) -> Path:
+    return Path(init).resolve().parent

@@ -1,0 +1,276 @@
+"""One spawner process, as the agent sees it: started, told what to start, heard when something ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clustertune.agent.leftovers import Records
+
+_SPAWNER = "from clustertune.agent.spawner import main; main()"
+_READ_BYTES = 64 * 1024
+_PRINTED_BYTES = 64 * 1024
+_GRACE_S = 0.2
+_WAIT_S = 5.0
+
+
+class CannotStart(Exception):
+    """The program is not there, or cannot be imported. ``error`` is one line; ``traceback`` explains it."""
+
+    def __init__(self, error: str, traceback: str = "") -> None:
+        self.error, self.traceback = error, traceback
+        super().__init__(error)
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a trial's process ended. ``lost`` says why nobody can know; ``survivors`` could not be killed."""
+
+    code: int | None = None
+    signal: int | None = None
+    survivors: int = 0
+    lost: str = ""
+
+
+class Child:
+    """A trial's process: the leader of a session and a process group of its own."""
+
+    def __init__(self, attempt: str, spawner: SpawnerLink, loop: asyncio.AbstractEventLoop) -> None:
+        self.attempt = attempt
+        self.pid = 0
+        self.started: asyncio.Future[None] = loop.create_future()
+        self.exited: asyncio.Future[Exit] = loop.create_future()
+        self._spawner = spawner
+
+    def signal(self, number: int) -> None:
+        """To the whole group; nothing happens where it has ended."""
+        self._spawner.tell({"do": "signal", "attempt": self.attempt, "number": number})
+
+
+class SpawnerLink:
+    """Starts the process at once; ``ready`` resolves when it can start trials, or fails with CannotStart."""
+
+    def __init__(
+        self, python: str, environment: Mapping[str, str], sdk: Path, prepare: Mapping[str, str], records: Records
+    ) -> None:
+        """``prepare`` has ``call`` and ``workdir`` for a warm parent, nothing for commands. Raises CannotStart."""
+        self._loop = asyncio.get_running_loop()
+        self.ready: asyncio.Future[None] = self._loop.create_future()
+        # Nobody may be left to ask, when all attempts that waited were stopped.
+        self.ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())
+        self.unsafe = ""
+        self.files: list[tuple[str, int, int]] = []
+        self.children: dict[str, Child] = {}
+        self.idle_since_s = self._loop.time()
+        self.waiting = 0
+        self.ended = asyncio.Event()
+        self.on_end: Callable[[], None] = lambda: None
+        self._outgoing: deque[tuple[bytes, int | None]] = deque()
+        self._buffer = b""
+        self._printed = b""
+        self._records = records
+        self.alive = True
+        self._launch(python, environment, sdk)
+        self.tell({"do": "prepare", **prepare})
+
+    def _launch(self, python: str, environment: Mapping[str, str], sdk: Path) -> None:
+        self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        printed, write_end = os.pipe()
+        try:
+            # Started in the SDK's folder: the user's modules must not stand in for what the spawner imports.
+            self._process = subprocess.Popen(
+                [python, "-c", _SPAWNER, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL, stdout=write_end, stderr=write_end, cwd=sdk, env=dict(environment),
+                pass_fds=[theirs.fileno()], start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            self._link.close()
+            os.close(printed)
+            self.alive = False
+            raise CannotStart(f"the interpreter {python} cannot be run: {error.strerror}") from error
+        finally:
+            theirs.close()
+            os.close(write_end)
+        self._records.add(self._process.pid)
+        self._link.setblocking(False)
+        os.set_blocking(printed, False)
+        self._printed_fd: int | None = printed
+        self._loop.add_reader(self._link, self._on_readable)
+        self._loop.add_reader(printed, self._on_printed)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def take_printed(self) -> str:
+        """What the import printed, the last of it; the second time nothing."""
+        while self._on_printed():
+            pass
+        printed, self._printed = self._printed.decode(errors="replace"), b""
+        return printed
+
+    async def start(self, order: Mapping[str, Any], output: int) -> Child:
+        """Starts a trial whose output goes to ``output``, which this closes. Raises CannotStart."""
+        child = Child(order["attempt"], self, self._loop)
+        if not self.alive:
+            os.close(output)
+            raise CannotStart("the process that starts trials has just ended")
+        self.children[child.attempt] = child
+        self.tell({"do": "start", **order}, output)
+        await child.started
+        return child
+
+    def tell(self, order: Mapping[str, Any], descriptor: int | None = None) -> None:
+        """Sends an order, and a descriptor along with it; never blocks."""
+        if not self.alive:
+            return
+        self._outgoing.append((json.dumps(order).encode() + b"\n", descriptor))
+        if len(self._outgoing) == 1:
+            self._send()
+
+    def _send(self) -> None:
+        self._loop.remove_writer(self._link)
+        while self._outgoing:
+            data, descriptor = self._outgoing[0]
+            try:
+                sent = self._send_some(data, descriptor)
+            except BlockingIOError:
+                self._loop.add_writer(self._link, self._send)
+                return
+            except OSError:
+                return  # it ended; the end of the link says so to who reads it
+            if descriptor is not None:
+                os.close(descriptor)
+            self._outgoing.popleft()
+            if sent < len(data):
+                self._outgoing.appendleft((data[sent:], None))
+
+    def _send_some(self, data: bytes, descriptor: int | None) -> int:
+        if descriptor is None:
+            return self._link.send(data)
+        return socket.send_fds(self._link, [data], [descriptor])
+
+    def _on_readable(self) -> None:
+        try:
+            data = self._link.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._end()
+            return
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for line in lines:
+            self._hear(json.loads(line))
+
+    def _hear(self, told: dict[str, Any]) -> None:
+        say = told["say"]
+        if say == "ready":
+            self.unsafe, self.files = told["unsafe"], [(path, time, size) for path, time, size in told["files"]]
+            self.ready.set_result(None)
+        elif say == "failed":
+            self.ready.set_exception(CannotStart(told["error"], told["traceback"]))
+        elif say == "started":
+            child = self.children[told["attempt"]]
+            child.pid = told["pid"]
+            self._records.add(child.pid, told["start_time"])
+            child.started.set_result(None)
+        elif say == "unstartable":
+            self._drop(told["attempt"]).started.set_exception(CannotStart(told["error"]))
+        elif say == "exited":
+            child = self._drop(told["attempt"])
+            self._records.remove(child.pid)
+            child.exited.set_result(Exit(told["code"], told["signal"], told["survivors"]))
+
+    def _drop(self, attempt: str) -> Child:
+        self.idle_since_s = self._loop.time()
+        return self.children.pop(attempt)
+
+    def _on_printed(self) -> bool:
+        if self._printed_fd is None:
+            return False
+        try:
+            data = os.read(self._printed_fd, _READ_BYTES)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._close_printed()
+        self._printed = (self._printed + data)[-_PRINTED_BYTES:]
+        return bool(data)
+
+    def _close_printed(self) -> None:
+        if self._printed_fd is not None:
+            self._loop.remove_reader(self._printed_fd)
+            os.close(self._printed_fd)
+            self._printed_fd = None
+
+    def _end(self) -> None:
+        """The process is gone, or wants to be: its trials are lost."""
+        if not self.alive:
+            return
+        self.alive = False
+        self._loop.remove_reader(self._link)
+        self._loop.remove_writer(self._link)
+        self._link.close()
+        for _, descriptor in self._outgoing:
+            if descriptor is not None:
+                os.close(descriptor)
+        why = f"the process that starts trials {describe_status(self._wait())}"
+        self._records.remove(self._process.pid)
+        if not self.ready.done():
+            self.ready.set_exception(CannotStart(f"the module could not be imported: {why}", self.take_printed()))
+        for child in list(self.children.values()):
+            self._lose(child, why)
+        self._close_printed()
+        self.ended.set()
+        self.on_end()
+
+    def _lose(self, child: Child, why: str) -> None:
+        self._drop(child.attempt)
+        if not child.started.done():
+            child.started.set_exception(CannotStart(why))
+            return
+        self._records.end(child.pid)
+        child.exited.set_result(Exit(lost=f"{why}, and its trials with it"))
+
+    def _wait(self) -> int:
+        """Its status. The link ends just before the process does; killing it then changes nothing about its status."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(_GRACE_S)
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(_WAIT_S)
+        return -signal.SIGKILL
+
+    def close(self) -> None:
+        """Ends the process, and with it whatever it started."""
+        if self.alive:
+            with suppress(OSError):
+                self._link.shutdown(socket.SHUT_WR)
+            if not self.ready.done():
+                self._process.kill()  # importing: it would not look before that is done
+
+
+def describe_status(status: int) -> str:
+    """A subprocess's status in words."""
+    if status >= 0:
+        return f"ended with exit code {status}"
+    return f"was killed by signal {-status} ({signal_name(-status)})"
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "unknown"

@@ -1,0 +1,307 @@
+"""A real agent process, and a small real coordinator's end of its link."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from websockets.asyncio.server import ServerConnection, unix_serve
+
+from clustertune.model.messages import (
+    MAX_FRAME_BYTES,
+    PROTOCOL,
+    Ack,
+    Ended,
+    Hello,
+    LogChunk,
+    LogRequest,
+    Message,
+    MetricPattern,
+    Refused,
+    Reports,
+    RunSpec,
+    Start,
+    Started,
+    Stop,
+    Welcome,
+    decode,
+    encode,
+)
+from clustertune.model.trial import Ending, Report
+
+PATIENCE_S = 20.0
+
+
+class Coordinator:
+    """The other end of the link: keeps every numbered message once, acknowledges it, and says what tests tell it to."""
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+        self.hellos: list[Hello] = []
+        self.seen: dict[int, Started | Reports | Ended] = {}
+        self.repeated: list[int] = []
+        self.chunks: dict[int, LogChunk] = {}
+        self.acknowledges = True
+        self.welcomes = True
+        self.refusal: Refused | None = None
+        self._server: Any = None
+        self._connections: set[ServerConnection] = set()
+        self._changed = asyncio.Event()
+        self._requests = 0
+
+    async def open(self) -> None:
+        self.socket.unlink(missing_ok=True)
+        self._server = await unix_serve(self._serve, str(self.socket), compression=None, max_size=MAX_FRAME_BYTES)
+
+    async def close(self) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        hello = decode(await connection.recv())
+        assert isinstance(hello, Hello)
+        self.hellos.append(hello)
+        self._note()
+        if self.refusal is not None:
+            await connection.send(encode(self.refusal))
+            return
+        await connection.send(encode(Welcome(PROTOCOL, self.acknowledged)))
+        self._connections.add(connection)
+        self._note()
+        try:
+            async for frame in connection:
+                await self._take(connection, decode(frame))
+        except OSError:
+            pass
+        finally:
+            self._connections.discard(connection)
+            self._note()
+
+    async def _take(self, connection: ServerConnection, message: Message) -> None:
+        if isinstance(message, LogChunk):
+            self.chunks[message.request] = message
+        else:
+            assert isinstance(message, (Started, Reports, Ended))
+            if message.seq in self.seen:
+                assert self.seen[message.seq] == message
+                self.repeated.append(message.seq)
+            else:
+                assert message.seq == len(self.seen) + 1, "a number is missing"
+                self.seen[message.seq] = message
+            if self.acknowledges:
+                await connection.send(encode(Ack(self.acknowledged)))
+        self._note()
+
+    @property
+    def acknowledged(self) -> int:
+        return len(self.seen) if self.acknowledges else 0
+
+    def _note(self) -> None:
+        self._changed.set()
+
+    async def until(self, what: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
+        """Waits for messages until ``what`` holds."""
+
+        async def wait() -> None:
+            while not what():
+                self._changed.clear()
+                await self._changed.wait()
+
+        try:
+            await asyncio.wait_for(wait(), patience_s)
+        except TimeoutError:
+            newest = [encode(message)[:500] for message in list(self.seen.values())[-10:]]
+            raise AssertionError("\n".join(["never came; the newest messages:", *newest])) from None
+
+    async def connected(self) -> None:
+        await self.until(lambda: self._connections)
+
+    async def cut(self) -> None:
+        """Cuts the link; the agent connects again."""
+        for connection in list(self._connections):
+            connection.transport.abort()
+        await self.until(lambda: not self._connections)
+
+    async def send(self, message: Message) -> None:
+        await self.connected()
+        for connection in list(self._connections):
+            await connection.send(encode(message))
+
+    async def run(self, start: Start) -> Ending:
+        await self.send(start)
+        return await self.ended(start.attempt)
+
+    def ending(self, attempt: str) -> Ending | None:
+        found = [m.ending for m in self.seen.values() if isinstance(m, Ended) and m.attempt == attempt]
+        assert len(found) < 2
+        return found[0] if found else None
+
+    async def ended(self, attempt: str) -> Ending:
+        await self.until(lambda: self.ending(attempt))
+        ending = self.ending(attempt)
+        assert ending is not None
+        return ending
+
+    def pid(self, attempt: str) -> int | None:
+        return next((m.pid for m in self.seen.values() if isinstance(m, Started) and m.attempt == attempt), None)
+
+    async def started(self, attempt: str) -> int:
+        await self.until(lambda: self.pid(attempt))
+        pid = self.pid(attempt)
+        assert pid is not None
+        return pid
+
+    def reports(self, attempt: str) -> list[Report]:
+        return [r for m in self.seen.values() if isinstance(m, Reports) and m.attempt == attempt for r in m.reports]
+
+    def values(self, attempt: str, metric: str = "loss") -> list[tuple[int, float]]:
+        return [(report.resource, report.metrics[metric]) for report in self.reports(attempt)]
+
+    def notices(self, attempt: str) -> list[str]:
+        found = [n for m in self.seen.values() if isinstance(m, Reports) and m.attempt == attempt for n in m.notices]
+        ending = self.ending(attempt)
+        return found + list(ending.notices if ending else ())
+
+    async def log(self, attempt: str, offset: int = 0, limit: int = 65536) -> LogChunk:
+        self._requests += 1
+        await self.send(LogRequest(self._requests, attempt, offset, limit))
+        await self.until(lambda: self._requests in self.chunks)
+        return self.chunks[self._requests]
+
+
+class AgentProcess:
+    """``python -m clustertune.agent`` with its enrolment on standard input."""
+
+    def __init__(self, folder: Path, socket: Path, epoch: int = 1, **more: object) -> None:
+        self.folder = folder
+        self.log = folder.parent / f"agent-{epoch}.log"
+        enrolment = {
+            "socket": str(socket),
+            "instance": "local-0",
+            "epoch": epoch,
+            "token": "t0ken-of-the-agent",
+            **more,
+        }
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "clustertune.agent", "--folder", str(folder)],
+                stdin=subprocess.PIPE, stderr=log, stdout=log, start_new_session=True,
+            )  # fmt: skip
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(enrolment).encode())
+        self.process.stdin.close()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    async def exit_code(self) -> int:
+        return await asyncio.to_thread(self.process.wait, PATIENCE_S)
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.pid).children(recursive=True)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+        if self.process.poll() is None:
+            self.kill()
+
+
+class Rig:
+    """A coordinator, an agent, and a folder with the user's programs."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.workdir = root / "work"
+        self.workdir.mkdir()
+        self.folder = root / "agent"
+        self.coordinator = Coordinator(root / "c.sock")
+        self.agent: AgentProcess = None  # type: ignore[assignment]
+        self._agents: list[AgentProcess] = []
+
+    def launch(self, epoch: int = 1, **more: object) -> AgentProcess:
+        self.agent = AgentProcess(more.pop("folder", self.folder), self.coordinator.socket, epoch, **more)  # type: ignore[arg-type]
+        self._agents.append(self.agent)
+        return self.agent
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.workdir / name
+        path.write_text(text)
+        return path
+
+    def call(self, body: str, name: str = "train", **more: Any) -> RunSpec:
+        """A callable ``train(config)`` in a module of its own."""
+        indented = "\n    ".join(body.strip("\n").split("\n"))
+        self.write(
+            f"{name}.py",
+            f"import os, sys, time, math, signal\nimport clustertune\n\n\ndef train(config):\n    {indented}\n",
+        )
+        return self.spec(call=f"{name}:train", **more)
+
+    def spec(self, **more: Any) -> RunSpec:
+        return RunSpec(**{"workdir": str(self.workdir), "objective": "loss", "grace_s": 5.0, **more})
+
+    def start(self, run: RunSpec, trial: int = 0, **more: Any) -> Start:
+        return Start(**{"attempt": f"digits:{trial}:1", "config": {}, "run": run, **more})
+
+    async def go(self, run: RunSpec, trial: int = 0, **more: Any) -> Ending:
+        return await self.coordinator.run(self.start(run, trial, **more))
+
+    async def stop(self, trial: int = 0, reason: str = "stopped") -> Ending:
+        await self.coordinator.send(Stop(f"digits:{trial}:1", reason))
+        return await self.coordinator.ended(f"digits:{trial}:1")
+
+    def end(self) -> None:
+        for agent in self._agents:
+            agent.end()
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """Sockets' paths must be short, which pytest's folders are not."""
+    with tempfile.TemporaryDirectory(prefix="ct-") as path:
+        yield Path(path)
+
+
+@pytest.fixture
+def in_rig(short_path: Path) -> Iterator[Callable[..., None]]:
+    """Runs a coroutine function with a rig whose agent is connected."""
+
+    def run(scenario: Callable[[Rig], Awaitable[None]], *, launch: bool = True, **more: object) -> None:
+        async def main() -> None:
+            rig = Rig(short_path)
+            await rig.coordinator.open()
+            try:
+                if launch:
+                    rig.launch(**more)
+                    await rig.coordinator.connected()
+                await scenario(rig)
+            finally:
+                await asyncio.to_thread(rig.end)
+                await rig.coordinator.close()
+
+        asyncio.run(main())
+
+    yield run
+
+
+@pytest.fixture
+def pattern() -> type[MetricPattern]:
+    return MetricPattern
