@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby, repeat
 from typing import Union
 
 from clustertune.model.trial import Value
@@ -51,8 +52,9 @@ class Float:
         if self.step is not None:
             return self._grid_value(_cell(unit, _steps(self.low, self.high, self.step) + 1))
         if self.log:
-            logarithm = math.log(self.low) * (1 - unit) + math.log(self.high) * unit
-            return min(max(math.exp(logarithm), self.low), self.high)
+            # In two halves, because high / low may be more than a float holds; exactly low at 0.
+            half = math.exp(unit * (math.log(self.high) - math.log(self.low)) / 2)
+            return min(max(self.low * half * half, self.low), self.high)
         return min(max(self.low * (1 - unit) + self.high * unit, self.low), self.high)
 
     def unit(self, value: Value) -> float:
@@ -84,8 +86,11 @@ class Float:
         if self.step is not None:
             yield from (self._grid_value(index) for index in range(_steps(self.low, self.high, self.step) + 1))
         else:
-            # at(1.0) is high itself.
-            yield from (self.at(index / (points - 1)) for index in range(points))
+            # Bounds close together have fewer numbers between them than points.
+            yield from (value for value, _ in groupby(map(self._spread, range(points), repeat(points - 1))))
+
+    def _spread(self, index: int, last: int) -> float:
+        return self.high if index == last else self.at(index / last)
 
     def _grid_value(self, index: int) -> float:
         # In decimal, because 3 * 0.1 is 0.30000000000000004 in binary.
@@ -242,17 +247,20 @@ def _check_bounds(low: float, high: float, log: bool, step: float | None) -> Non
         return
     if log:
         raise InvalidParameter("step", "log and step cannot be combined; leave one of them out")
-    if not (math.isfinite(step) and 0 < step <= high - low):
-        raise InvalidParameter("step", f"found {step:g}; a step must be more than 0 and at most high - low")
+    if not (math.isfinite(step) and step > 0):
+        raise InvalidParameter("step", f"found {step:g}; a step must be more than 0")
     _check_fit(low, high, step)
 
 
 def _check_fit(low: float, high: float, step: float) -> None:
-    steps, rest = divmod(_decimal(high) - _decimal(low), _decimal(step))
-    if steps > LARGEST_INT:
+    # In binary first: so many steps would be beyond decimal arithmetic, too.
+    if high / step - low / step > LARGEST_INT:
         raise InvalidParameter(
             "step", f"{step:g} makes more than 2**53 values from {low:g} to {high:g}; take a larger one"
         )
+    steps, rest = divmod(_decimal(high) - _decimal(low), _decimal(step))
+    if not steps:
+        raise InvalidParameter("step", f"{step:g} is more than high - low; take a smaller one")
     if rest:
         last = float(_decimal(low) + steps * _decimal(step))
         raise InvalidParameter(

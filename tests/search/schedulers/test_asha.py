@@ -1,0 +1,142 @@
+"""Asynchronous successive halving, the stopping variant."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clustertune.model.trial import TrialState
+from clustertune.search.contracts import Decision, StartNew
+from clustertune.search.schedulers.asha import Asha, AshaOptions, rung_levels
+
+
+def asha(low: int = 1, high: int = 27, seed: int = 0, **options: float) -> Asha:
+    return Asha(min_resource=low, max_resource=high, seed=seed, options=AshaOptions(**options))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "factor", "levels"),
+    [
+        (1, 243, 3, [1, 3, 9, 27, 81]),
+        (1, 81, 3, [1, 3, 9, 27]),
+        (1, 82, 3, [1, 3, 9, 27, 81]),
+        (2, 100, 4, [2, 8, 32]),
+        (1, 20, 2.5, [1, 2, 6, 15]),
+        (10, 10, 3, []),
+        (1, 2, 3, [1]),
+        (1, 5**13, 5, [5**k for k in range(13)]),
+    ],
+)
+def test_rungs_lie_a_factor_apart_and_below_the_maximum(low: int, high: int, factor: float, levels: list[int]) -> None:
+    assert rung_levels(low, high, factor) == levels
+
+
+def test_a_trial_is_asked_for_each_rung_and_then_for_the_maximum() -> None:
+    scheduler, asked = asha(), []
+    while (target := scheduler.target(0)) is not None:
+        asked.append(target)
+        assert scheduler.on_report(0, target, 1.0) is Decision.CONTINUE
+    assert asked == [1, 3, 9, 27]
+
+
+def test_a_ladder_worked_by_hand() -> None:
+    scheduler = asha()
+    at_one = {0: 0.9, 1: 0.8, 2: 0.85, 3: 0.7, 4: 0.75, 5: 0.6}
+    decided = {trial: scheduler.on_report(trial, 1, loss) for trial, loss in at_one.items()}
+    # Of one to five the best goes on, of six the best two.
+    going_on = [trial for trial, decision in decided.items() if decision is Decision.CONTINUE]
+    assert going_on == [0, 1, 3, 5]
+    assert [scheduler.on_report(trial, 3, loss) for trial, loss in ((0, 0.5), (1, 0.55), (3, 0.4), (5, 0.45))] == [
+        Decision.CONTINUE, Decision.STOP, Decision.CONTINUE, Decision.STOP,
+    ]  # fmt: skip
+
+
+def test_reports_between_rungs_change_nothing() -> None:
+    scheduler = asha()
+    assert scheduler.on_report(0, 1, 0.1) is Decision.CONTINUE
+    assert scheduler.on_report(1, 1, 0.05) is Decision.CONTINUE
+    assert scheduler.on_report(0, 2, math.inf) is Decision.CONTINUE
+    assert scheduler.target(0) == 3
+
+
+def test_the_same_rung_is_not_recorded_twice() -> None:
+    scheduler = asha()
+    assert scheduler.on_report(0, 1, 0.5) is Decision.CONTINUE
+    assert scheduler.on_report(0, 1, 0.9) is Decision.CONTINUE
+    assert scheduler.on_report(1, 1, 0.6) is Decision.STOP
+
+
+def test_a_report_that_passes_several_rungs_is_compared_at_the_highest() -> None:
+    scheduler = asha()
+    assert scheduler.on_report(0, 10, 0.5) is Decision.CONTINUE
+    assert scheduler.target(0) == 27
+    assert scheduler.on_report(1, 1, 0.9) is Decision.CONTINUE
+    assert scheduler.on_report(2, 11, 0.6) is Decision.STOP
+
+
+def test_the_maximum_is_never_a_reason_to_stop() -> None:
+    scheduler = asha()
+    assert scheduler.on_report(0, 27, 0.1) is Decision.CONTINUE
+    assert scheduler.on_report(1, 30, 0.9) is Decision.CONTINUE
+    assert scheduler.target(1) is None
+
+
+def test_without_a_rung_below_the_maximum_every_trial_runs_to_its_end() -> None:
+    scheduler = asha(low=5, high=5)
+    assert scheduler.target(0) == 5
+    assert scheduler.on_report(0, 5, math.nan) is Decision.CONTINUE
+
+
+def test_trials_that_diverge_give_way_to_those_that_do_not() -> None:
+    scheduler = asha(reduction_factor=2)
+    assert scheduler.on_report(0, 1, math.nan) is Decision.CONTINUE
+    assert scheduler.on_report(1, 1, 0.5) is Decision.CONTINUE
+    assert scheduler.on_report(2, 1, math.inf) is Decision.STOP
+
+
+def test_nothing_is_ever_paused_so_a_free_slot_gets_a_new_trial() -> None:
+    assert asha().next() == StartNew()
+
+
+def test_records_of_trials_that_ended_still_count() -> None:
+    scheduler = asha()
+    assert scheduler.on_report(0, 1, 0.1) is Decision.CONTINUE
+    scheduler.on_end(0, TrialState.FAILED)
+    assert scheduler.on_report(1, 1, 0.2) is Decision.STOP
+
+
+def test_brackets_begin_one_rung_later_each_and_share_trials_as_hyperband_does() -> None:
+    scheduler = asha(low=1, high=81, brackets=4, seed=3)
+    first = Counter(scheduler.target(trial) for trial in range(20_000))
+    weights = {1: 81 / 5, 3: 27 / 4, 9: 9 / 3, 27: 3 / 2}
+    for level, weight in weights.items():
+        assert first[level] / 20_000 == pytest.approx(weight / sum(weights.values()), abs=0.015)
+
+
+def test_the_bracket_of_a_trial_depends_on_the_seed_and_its_number_alone() -> None:
+    forwards, backwards = asha(high=81, brackets=3, seed=5), asha(high=81, brackets=3, seed=5)
+    expected = [forwards.target(trial) for trial in range(200)]
+    assert [backwards.target(trial) for trial in reversed(range(200))] == expected[::-1]
+    assert [asha(high=81, brackets=3, seed=6).target(trial) for trial in range(200)] != expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.floats(0, 1)), unique_by=lambda pair: pair[0], max_size=30))
+def test_trials_of_other_brackets_change_no_decision(reports: list[tuple[int, float]]) -> None:
+    together, alone = asha(high=81, brackets=2, seed=1), asha(high=81, brackets=2, seed=1)
+    mine = [pair for pair in reports if together.target(pair[0]) == 3]
+    decided = {trial: together.on_report(trial, 3, loss) for trial, loss in reports}
+    assert {trial: alone.on_report(trial, 3, loss) for trial, loss in mine}.items() <= decided.items()
+
+
+def test_what_it_cannot_work_with_is_said_with_a_remedy() -> None:
+    assert Asha.problems(AshaOptions(), min_resource=1, max_resource=None) == [
+        ("", "asha compares trials on the way to a maximum; add resource: {max: …}, or use fifo")
+    ]
+    [(option, message)] = Asha.problems(AshaOptions(brackets=5), min_resource=1, max_resource=81)
+    assert option == "brackets"
+    assert "resource 1 to 81 with reduction_factor 3 has 4 rungs" in message
+    assert Asha.problems(AshaOptions(brackets=4), min_resource=1, max_resource=81) == []
