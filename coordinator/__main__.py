@@ -58,12 +58,19 @@ async def serve(places: Places) -> None:
     )
     coordinator.recover()
     ending = asyncio.Event()
+    stop_agents = False
+
+    def shutdown(agents_too: bool) -> None:
+        nonlocal stop_agents
+        stop_agents = agents_too
+        ending.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
     agents = await coordinator.link.listen(places.agent_socket())
     await coordinator.begin()
-    app = create_app(coordinator, token=places.token(), shutdown=ending.set)
+    app = create_app(coordinator, token=places.token(), shutdown=shutdown)
     listener = socket.create_server(("127.0.0.1", 0))
     server = _Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", log_config=None))
     running = [
@@ -89,7 +96,7 @@ async def serve(places: Places) -> None:
         else:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(30):
-                    await coordinator.release()
+                    await coordinator.leave(stop_agents=stop_agents)
         for task in running[1:]:
             task.cancel()
         agents.close(close_connections=True)

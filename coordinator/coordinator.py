@@ -8,6 +8,7 @@ import hmac
 import logging
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from clustertune.coordinator.agent_link import AgentLink, Numbered
@@ -20,19 +21,18 @@ from clustertune.coordinator.core.state import Experiment
 from clustertune.coordinator.journal import Entry, Journal
 from clustertune.coordinator.logs import Logs
 from clustertune.coordinator.places import Places
-from clustertune.coordinator.results import ResultFiles, Written
+from clustertune.coordinator.result_writer import ResultWriter
+from clustertune.coordinator.results import Written
 from clustertune.definition.cluster import ClusterDefinition
 from clustertune.model.clock import Clock
 from clustertune.model.errors import NoSuchName, ProviderError, ProviderFatal
 from clustertune.model.instance import Inventory
 from clustertune.model.messages import Ended, Leave, Reports, Start, Started, Stop
 from clustertune.model.snapshot import ClusterSnapshot, ExperimentSnapshot, InstanceRow, Submission, TrialRow
+from clustertune.model.trial import ExperimentState
 from clustertune.provisioner.contracts import LaunchIntent, Provider
 
 TICK_S = 1.0
-RESULTS_EVERY_S = 0.5
-RESULTS_SHARE = 20
-"""Writing an experiment's results takes at most one part in so many of the time."""
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +64,7 @@ class Coordinator:
         self.logs = Logs(places, self.link)
         self._secrets: dict[str, dict[str, str]] = {}
         self._launch_secret = bytes.fromhex(places.launch_secret())
-        self._files: dict[str, ResultFiles] = {}
-        self._dirty: dict[str, float] = {}
+        self.results = ResultWriter(places=places, clock=clock, view=self._written, committed=self.committed)
         self._on_disk: dict[str, tuple[int, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_commit: asyncio.Future[None] | None = None
@@ -96,23 +95,23 @@ class Coordinator:
         self.journal.start(self._journal_failed)
         self.handle(e.Booted(last=self._booted_at))
         for name in self.core.state.experiments:
-            self._dirty[name] = 0.0
+            self.results.touch(name)
         await self._look_for_instances()
 
     async def run(self) -> None:
         """Ticks until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tick())
-            tasks.create_task(self._write_results())
+            tasks.create_task(self.results.run())
 
-    async def release(self) -> None:
-        """Before an idle exit: agents that run nothing leave, results and logs are complete."""
+    async def leave(self, *, stop_agents: bool) -> None:
+        """Before the end: agents that run nothing leave (or all do), results and logs are made complete."""
         await self.logs.settled()
-        self.handle_step(self.core.release_idle(self.now()))
+        self.handle_step(self.core.leave(self.now(), stop_agents=stop_agents))
         await self.committed()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=20)
-        await self.flush_results()
+        await self.results.settle_all()
 
     def now(self) -> float:
         return self._base + self._clock.monotonic_s()
@@ -142,9 +141,9 @@ class Coordinator:
         committed: Callable[[], None] | None = None,
     ) -> None:
         entry = Entry(now=self.now() if now is None else now, facts=step.facts, reports=step.reports, received=received)
-        for name in {getattr(x, "experiment", None) for x in (*step.facts, *step.reports)}:
-            if name is not None:
-                self._dirty.setdefault(name, 0.0)
+        for changed in (*step.facts, *step.reports):
+            if (name := getattr(changed, "experiment", None)) is not None:
+                self.results.touch(name)
         if not (entry.facts or entry.reports or entry.received):
             self._carry_out(step)
             return
@@ -192,8 +191,6 @@ class Coordinator:
                     self._spawn(self._terminate(command))
 
     def _start(self, command: c.StartAttempt) -> Start:
-        from dataclasses import replace
-
         secrets = self._secrets.get(command.experiment)
         return Start(
             attempt=command.attempt,
@@ -311,10 +308,15 @@ class Coordinator:
         await self.committed()
 
     async def snapshot(self, name: str, after: int = 0) -> ExperimentSnapshot:
-        """The journal is waited for only while it is well: a view must also show that it is not."""
+        """Waits for the journal only while it is well: a view must also show that it is not.
+
+        Who hears that an experiment has ended finds its files complete.
+        """
         experiment = self.experiment(name)
         if not self.journal.problem:
             await self.committed()
+            if experiment.state is not ExperimentState.RUNNING and not experiment.active:
+                await self.results.settle(name)
         return self._snapshot(experiment, after)
 
     def _snapshot(self, experiment: Experiment, after: int = 0) -> ExperimentSnapshot:
@@ -356,32 +358,6 @@ class Coordinator:
             self.handle(e.Ticked())
             if any(not i.connected for i in self.core.state.instances.values()):
                 await self._look_for_instances()
-
-    async def _write_results(self) -> None:
-        while True:
-            await asyncio.sleep(RESULTS_EVERY_S)
-            if not self.journal.problem:
-                await self.flush_results(self._clock.monotonic_s())
-
-    async def flush_results(self, due: float = float("inf")) -> None:
-        """Writes the files of experiments that changed and whose turn has come."""
-        for name in [name for name, at in self._dirty.items() if at <= due]:
-            del self._dirty[name]
-            await self.committed()
-            began = self._clock.monotonic_s()
-            try:
-                await asyncio.to_thread(self._result_files(name).write, self._written(name))
-            except OSError as error:
-                log.warning("the results of %s cannot be written now: %s", name, error)
-                self._dirty[name] = began + 5.0
-            took = self._clock.monotonic_s() - began
-            if name in self._dirty:
-                self._dirty[name] = max(self._dirty[name], began + took * RESULTS_SHARE)
-
-    def _result_files(self, name: str) -> ResultFiles:
-        if name not in self._files:
-            self._files[name] = ResultFiles(self.places.experiment(name), self.places.journal)
-        return self._files[name]
 
     def _written(self, name: str) -> Written:
         experiment, now = self.core.state.experiments[name], self.now()

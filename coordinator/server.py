@@ -36,8 +36,8 @@ class Refusal(Exception):
         self.status = status
 
 
-def create_app(coordinator: Coordinator, *, token: str, shutdown: Callable[[], None]) -> FastAPI:
-    """The application. ``shutdown`` is called when a client asks the coordinator to end."""
+def create_app(coordinator: Coordinator, *, token: str, shutdown: Callable[[bool], None]) -> FastAPI:
+    """The application. ``shutdown(stop_agents)`` is called when a client asks the coordinator to end."""
     app = FastAPI(title="clustertune coordinator", version=clustertune.__version__)
     _guard(app, token)
     _explain(app)
@@ -52,9 +52,11 @@ def create_app(coordinator: Coordinator, *, token: str, shutdown: Callable[[], N
 
     @app.post("/v1/shutdown")
     async def end(request: Request) -> Response:
-        """Ends the coordinator; running experiments go on when it is started again."""
-        await _body(request)
-        shutdown()
+        """Ends the coordinator; running experiments go on when it is started again.
+
+        Agents that run something stay and go on, unless ``stop_agents`` is true.
+        """
+        shutdown((await _body(request)).get("stop_agents") is True)
         return JSONResponse({}, status_code=202)
 
     return app
@@ -105,7 +107,7 @@ def _reading(app: FastAPI, coordinator: Coordinator) -> None:
         coordinator.experiment(name)
         if file not in _FILES:
             raise Refusal(404, f"there is no file {file!r}; there are {', '.join(_FILES)}")
-        await coordinator.flush_results()
+        await coordinator.results.settle(name)
         path = coordinator.places.experiment(name) / file
         if not path.exists():
             raise Refusal(404, f"{name} has no {file} yet: nothing was reported")

@@ -84,16 +84,17 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[TestHome]:
 
 
 def _leave(home: TestHome) -> list[str]:
-    """Asks coordinators and agents to end; kills and returns those that do not."""
-    for folder in Home(home.path).clusters():
-        record = folder.record()
-        if record is not None and psutil.pid_exists(record.pid):
-            with contextlib.suppress(ClustertuneError):
-                Coordinator(record.port, folder.token(), timeout_s=5).shutdown(stop_agents=True)
+    """Asks coordinators and agents to end; kills and returns those that do not.
+
+    Asked again and again: a coordinator that is just starting cannot hear the first time. Agents whose coordinator
+    was killed have nobody to tell them, and get the signal.
+    """
     deadline = time.monotonic() + LEAVE_LIMIT_S
-    if home.killed:
-        _terminate(home.processes())
+    asked: set[int] = set()
     while (found := _alive(home)) and time.monotonic() < deadline:
+        _ask_to_end(home, asked)
+        if home.killed and not home.processes("clustertune.coordinator"):
+            _terminate(home.processes("clustertune.agent", "--folder"), asked)
         psutil.wait_procs(found, timeout=0.1)
     left = [f"{process.pid} {' '.join(process.cmdline())}" for process in found]
     for process in found:
@@ -102,10 +103,25 @@ def _leave(home: TestHome) -> list[str]:
     return left
 
 
-def _terminate(processes: list[psutil.Process]) -> None:
+def _ask_to_end(home: TestHome, asked: set[int]) -> None:
+    for folder in Home(home.path).clusters():
+        record = folder.record()
+        if record is None or record.pid in asked or not psutil.pid_exists(record.pid):
+            continue
+        with (
+            contextlib.suppress(ClustertuneError),
+            Coordinator(record.port, folder.token(), timeout_s=5) as coordinator,
+        ):
+            coordinator.shutdown(stop_agents=True)
+            asked.add(record.pid)
+
+
+def _terminate(processes: list[psutil.Process], asked: set[int]) -> None:
     for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGTERM)
+        if process.pid not in asked:
+            asked.add(process.pid)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGTERM)
 
 
 def _alive(home: TestHome) -> list[psutil.Process]:

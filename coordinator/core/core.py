@@ -537,10 +537,18 @@ class Core:
                 self._emit(f.InstanceLaunched(instance=name, epoch=epoch, token_hash=token_hash))
                 self._step.commands.append(Launch(instance=name, epoch=epoch))
 
-    def release_idle(self, now: float) -> Step:
-        """The coordinator is about to leave: so is every machine that holds no attempt."""
+    def leave(self, now: float, *, stop_agents: bool) -> Step:
+        """The coordinator is about to end: so does every machine that holds no attempt, or every one there is.
+
+        Trials that ran on those run again when the coordinator comes back.
+        """
         self._step, self._now = Step(), now
-        self._release_all("the coordinator leaves")
+        reason = "the coordinator leaves"
+        self._release_all(reason)
+        for instance in list(self.state.instances.values()) if stop_agents else []:
+            epoch = instance.epoch
+            self._lose(instance, reason)
+            self._step.commands.append(Terminate(instance=instance.id, epoch=epoch, reason=reason))
         return self._step
 
     def _release_all(self, reason: str) -> None:
