@@ -91,7 +91,7 @@ def _run(definition: ExperimentDefinition) -> Found:
         yield ("run",), f'found {has} of call and command; write one, as {{call: "train:train"}}'
     elif run.call is not None and run.shell:
         yield ("run", "shell"), "goes with command, and not with call; leave it out"
-    if run.call is not None and not _CALL.fullmatch(run.call):
+    if run.call is not None and (not _CALL.fullmatch(run.call) or ".py:" in run.call):
         yield ("run", "call"), f"{run.call!r} is not module:function{_call_hint(run.call)}"
 
 

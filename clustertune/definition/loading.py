@@ -17,7 +17,7 @@ from clustertune.definition.experiment import ExperimentDefinition
 from clustertune.definition.fields import found
 from clustertune.definition.origin import Origin
 from clustertune.definition.overrides import apply_overrides, is_given
-from clustertune.definition.translation import NOT_YET, translate
+from clustertune.definition.translation import NOT_YET, field_names, translate, unknown_field
 from clustertune.model.errors import DefinitionMistake, Mistake, Problem
 
 Overrides = Sequence[tuple[str, str]]
@@ -25,6 +25,9 @@ Overrides = Sequence[tuple[str, str]]
 _STAND_INS: Mapping[str, Any] = {"run": {"call": "stand:in"}, "objective": {"metric": "stand-in", "goal": "minimize"}}
 _ITEM_STAND_INS: Mapping[str, Any] = {"metrics": {"name": "stand-in", "regex": "()"}, "initial": {}}
 """These take the place of what is required and broken, so that the rest can be checked all the same."""
+
+_OWN_FIELDS = frozenset(field_names(ClusterDefinition)) - {"options"}
+"""Those of every cluster; the others are its provider's."""
 
 _LATER_PROVIDERS = frozenset({"ssh", "aws", "gcp"})
 
@@ -57,8 +60,7 @@ def load_cluster(
     document = _normalized(apply_overrides(read_document(source), overrides))
     document = _named(document, source, "cluster")
     document, options = _resolve_provider(document, providers or BuiltInProviders())
-    own = {info.alias or name for name, info in ClusterDefinition.model_fields.items()} - {"options"}
-    tree = {name: value for name, value in document.tree.items() if name in own}
+    tree = {name: value for name, value in document.tree.items() if name in _OWN_FIELDS}
     try:
         definition = ClusterDefinition.model_validate({**tree, **options})
     except ValidationError as error:
@@ -140,8 +142,10 @@ def _resolve_provider(document: Document, providers: Providers) -> tuple[Documen
         model = options_model(_provider_options(document.tree.get("provider", "local"), providers))
     except Mistake as mistake:
         return document.with_problems([document.problem(("provider",), str(mistake))]), {}
-    own = {info.alias or key for key, info in ClusterDefinition.model_fields.items()} - {"options"}
-    given = {key: value for key, value in document.tree.items() if key not in own}
+    known = {*_OWN_FIELDS, *field_names(model)}
+    unknown = [name for name in document.tree if name not in known]
+    document = _with_found(document, [((name,), unknown_field(name, ClusterDefinition, known)) for name in unknown])
+    given = {name: value for name, value in document.tree.items() if name in known - _OWN_FIELDS}
     try:
         return document, model.model_validate(given).model_dump(mode="json")
     except ValidationError as error:

@@ -23,21 +23,24 @@ def apply_overrides(document: Document, overrides: Sequence[tuple[str, str]]) ->
     if not overrides:
         return document
     document = replace(document, tree=copy.deepcopy(document.tree))
-    problems = [problem for path, text in overrides for problem in _apply(document, path, text)]
-    lines = {path: line for path, line in document.lines.items() if not _is_overridden(path, overrides)}
-    lines |= {_split(path): OVERRIDDEN for path, _ in overrides}
+    problems: list[Problem] = []
+    lines = dict(document.lines)
+    for written, text in overrides:
+        path = _locate(document.tree, written)
+        problems += _apply(document.tree, path, written, text)
+        lines = {place: line for place, line in lines.items() if place[: len(path)] != path} | {path: OVERRIDDEN}
     return replace(document, lines=lines).with_problems(problems)
 
 
-def _apply(document: Document, path: str, text: str) -> list[Problem]:
+def _apply(tree: dict[str, Any], path: FieldPath, written: str, text: str) -> list[Problem]:
     from clustertune.definition.yaml_reader import parse_value
 
     try:
-        _put(document.tree, _split(path), parse_value(text))
+        _put(tree, path, parse_value(text))
     except _Misplaced as error:
-        return [Problem(str(error), path)]
+        return [Problem(str(error), written)]
     except DefinitionMistake as mistake:
-        return [Problem(problem.message, path) for problem in mistake.problems]
+        return [Problem(problem.message, written) for problem in mistake.problems]
     return []
 
 
@@ -64,7 +67,7 @@ def _step(container: Any, part: str | int, path: FieldPath) -> Any:
 
 def _held(container: Any, part: str | int, path: FieldPath) -> Any:
     if isinstance(container, dict):
-        return container.get(str(part))
+        return container.get(part)
     if isinstance(container, list):
         return container[_index(container, part, path)] if part != len(container) else None
     raise _nothing_inside(container, path)
@@ -72,7 +75,7 @@ def _held(container: Any, part: str | int, path: FieldPath) -> Any:
 
 def _assign(container: Any, part: str | int, path: FieldPath, value: Any) -> None:
     if isinstance(container, dict):
-        container[str(part)] = value
+        container[part] = value
     elif isinstance(container, list):
         if part == len(container):
             container.append(value)
@@ -93,12 +96,22 @@ def _nothing_inside(container: Any, path: FieldPath) -> _Misplaced:
     return _Misplaced(f"{'.'.join(map(str, path[:-1]))} is {container!r}, and has no fields")
 
 
-def _split(path: str) -> FieldPath:
-    return tuple(int(part) if part.isascii() and part.isdigit() else part for part in path.split("."))
+def _locate(tree: Any, written: str) -> FieldPath:
+    """The parts of a path; a name that has dots in it is one part where it is there already."""
+    parts, path, here = written.split("."), [], tree
+    while parts:
+        sizes = range(len(parts), 1, -1) if isinstance(here, dict) else ()
+        size = next((size for size in sizes if ".".join(parts[:size]) in here), 1)
+        part, parts = ".".join(parts[:size]), parts[size:]
+        path.append(int(part) if isinstance(here, list) and part.isascii() and part.isdigit() else part)
+        here = _peek(here, path[-1])
+    return tuple(path)
 
 
-def _is_overridden(path: FieldPath, overrides: Sequence[tuple[str, str]]) -> bool:
-    return any(path[: len(over)] == over for over in (_split(name) for name, _ in overrides))
+def _peek(container: Any, part: str | int) -> Any:
+    if isinstance(container, list):
+        return container[part] if isinstance(part, int) and part < len(container) else None
+    return container.get(part) if isinstance(container, dict) else None
 
 
 def is_given(tree: Mapping[str, Any], *path: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -68,7 +68,8 @@ def _field(section: type[BaseModel], name: int | str) -> FieldInfo | None:
     return next((info for key, info in fields.items() if (info.alias or key) == name), None)
 
 
-def _names(section: type[BaseModel]) -> list[str]:
+def field_names(section: type[BaseModel]) -> list[str]:
+    """The fields of a section, as they are called in YAML."""
     return [info.alias or key for key, info in section.model_fields.items()]
 
 
@@ -128,9 +129,12 @@ def _unknown(details: ErrorDetails, path: FieldPath, field: FieldInfo | None, se
     name = str(path[-1])
     if section is None:
         return "no such field"
-    if name in _LATER_FIELDS.get(section.__name__, ()):
-        return NOT_YET
-    return f"no such field{suggestion(name, _names(section))}"
+    return unknown_field(name, section, field_names(section))
+
+
+def unknown_field(name: str, section: type[BaseModel], known: Collection[str]) -> str:
+    """What to say of a field that a section does not have."""
+    return NOT_YET if name in _LATER_FIELDS.get(section.__name__, ()) else f"no such field{suggestion(name, known)}"
 
 
 def _expected(kind: str) -> Words:

@@ -30,7 +30,7 @@ _SYNTAX = (
     (r"expected the node content, but found", "a value is missing before this"),
     (r"found unexpected end of stream", "a quote is not closed"),
     (r"found undefined alias", "an alias (*name) has no anchor (&name) before it; quote text that begins with *"),
-    (r"expected a single document in the stream", "a second document begins here (---); keep one"),
+    (r"but found another document", "a second document begins here (---); keep one"),
     (r"found unknown escape character", "a backslash before a letter that it does not go with; use single quotes"),
 )  # fmt: skip
 
@@ -70,7 +70,7 @@ def _compose(text: str, file: str | None) -> yaml.Node | None:
         root: yaml.Node | None = yaml.compose(text, Loader=_PlainLoader)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        message = f"character U+{ord(error.character):04X} cannot stand in YAML; remove it"
+        message = f"character U+{int(error.character):04X} cannot stand in YAML; remove it"
         raise DefinitionMistake([Problem(message, "", file, line)]) from error
     except yaml.MarkedYAMLError as error:
         raise DefinitionMistake([_syntax_problem(error, file)]) from error
