@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,33 +103,36 @@ class Attempt:
     async def _live(self) -> tuple[Conclusion, Exit]:
         if self._run.trial_time_s is not None:
             self._timers.append(self._loop.call_later(self._run.trial_time_s, self.stop, Asked.TIME))
-        exit_, asked_before_start = Exit(), False
         try:
-            self._child = await self._begin()
-            self._began_s = self._loop.time()
-            self._around.outbox.append(
-                lambda seq: Started(seq, self._start.attempt, self._child.pid if self._child else 0)
-            )
-            self._stream.open()
-            if self._asked is not None:
-                self._end_child(self._child)
-            exit_ = await self._child.exited
-        except asyncio.CancelledError:
-            if self._asked is None:
-                raise
-            asked_before_start = True
+            exit_ = await self._run_child()
         except CannotStart as error:
-            return Conclusion(EndReason.UNSTARTABLE, error.error, error.traceback), exit_
+            return Conclusion(EndReason.UNSTARTABLE, error.error, error.traceback), Exit()
         finally:
             for timer in self._timers:
                 timer.cancel()
             await self._drain()
+        if exit_ is None and self._asked is Asked.TIME:
+            return Conclusion(EndReason.TIMEOUT, self._why_not_begun()), Exit()
+        exit_ = exit_ or Exit()
         if exit_.survivors:
             self._stream.notice(f"{exit_.survivors} processes of this trial could not be killed")
-        if asked_before_start and self._asked is Asked.TIME:
-            return Conclusion(EndReason.TIMEOUT, self._why_not_begun()), exit_
-        seen = Seen(exit_, self._outcome, self._tail())
-        return conclude(seen, self._asked, self._run.trial_time_s), exit_
+        return conclude(Seen(exit_, self._outcome, self._tail()), self._asked, self._run.trial_time_s), exit_
+
+    async def _run_child(self) -> Exit | None:
+        """Until its process and all that it left are gone; None where it was to end before it began."""
+        try:
+            child = self._child = await self._begin()
+        except asyncio.CancelledError:
+            if self._asked is None:
+                raise
+            return None
+        self._began_s = self._loop.time()
+        self._around.outbox.append(partial(Started, attempt=self._start.attempt, pid=child.pid))
+        self._around.wake()
+        self._stream.open()
+        if self._asked is not None:
+            self._end_child(child)
+        return await child.exited
 
     def _why_not_begun(self) -> str:
         return f"{self._run.call} was still being imported when trial_time ({self._run.trial_time_s:g} s) was over"
@@ -275,10 +279,9 @@ class Attempt:
             self._stream.notice(self.log.problem)
 
     def _tail(self) -> str:
-        text = self._redactor.text(self.log.tail.decode(errors="replace"))
-        while len(text.encode()) > TAIL_BYTES:
-            text = text[max(1, len(text.encode()) - TAIL_BYTES) :]
-        return text
+        """At most TAIL_BYTES, also where what replaces bytes that are not UTF-8 is longer than they are."""
+        text = self.log.tail.decode(errors="replace")
+        return text.encode()[-TAIL_BYTES:].decode(errors="ignore")
 
     def _tell_end(self, conclusion: Conclusion, exit_: Exit) -> int:
         self.over = True
@@ -294,7 +297,7 @@ class Attempt:
             elapsed_s=round(self._loop.time() - self._began_s, 6),
             notices=notices,
         )
-        number = self._around.outbox.append(lambda seq: Ended(seq, self._start.attempt, ending))
+        number = self._around.outbox.append(partial(Ended, attempt=self._start.attempt, ending=ending))
         self._around.wake()
         return number
 

@@ -18,6 +18,7 @@ from clustertune.model.messages import MAX_FRAME_BYTES, Hello, LogChunk, Message
 FIRST_DELAY_S = 0.05
 LONGEST_DELAY_S = 5.0
 _WELCOME_S = 30.0
+_CLOSE_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Link:
                     self._socket,
                     "ws://localhost/agent",
                     compression=None,
+                    close_timeout=_CLOSE_S,
                     max_size=MAX_FRAME_BYTES,
                     user_agent_header=None,
                 ) as connection:

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from websockets.asyncio.server import ServerConnection, unix_serve
+from websockets.exceptions import ConnectionClosed
 
 from clustertune.model.messages import (
     MAX_FRAME_BYTES,
@@ -81,8 +82,8 @@ class Coordinator:
         try:
             async for frame in connection:
                 await self._take(connection, decode(frame))
-        except OSError:
-            pass
+        except ConnectionClosed:
+            pass  # the agent was killed, or the link was cut
         finally:
             self._connections.discard(connection)
             self._note()
@@ -184,7 +185,7 @@ class AgentProcess:
 
     def __init__(self, folder: Path, socket: Path, epoch: int = 1, **more: object) -> None:
         self.folder = folder
-        self.log = folder.parent / f"agent-{epoch}.log"
+        self.log = socket.parent / f"agent-{epoch}.log"
         enrolment = {
             "socket": str(socket),
             "instance": "local-0",
@@ -268,6 +269,10 @@ class Rig:
         await self.coordinator.send(Stop(f"digits:{trial}:1", reason))
         return await self.coordinator.ended(f"digits:{trial}:1")
 
+    async def leave(self) -> None:
+        """Ends the agent as its provider would; the coordinator goes on meanwhile."""
+        await asyncio.to_thread(self.agent.end)
+
     def end(self) -> None:
         for agent in self._agents:
             agent.end()
@@ -281,7 +286,7 @@ def short_path() -> Iterator[Path]:
 
 
 @pytest.fixture
-def in_rig(short_path: Path) -> Iterator[Callable[..., None]]:
+def in_rig(short_path: Path) -> Callable[..., None]:
     """Runs a coroutine function with a rig whose agent is connected."""
 
     def run(scenario: Callable[[Rig], Awaitable[None]], *, launch: bool = True, **more: object) -> None:
@@ -299,7 +304,7 @@ def in_rig(short_path: Path) -> Iterator[Callable[..., None]]:
 
         asyncio.run(main())
 
-    yield run
+    return run
 
 
 @pytest.fixture
