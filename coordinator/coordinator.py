@@ -121,8 +121,7 @@ class Coordinator:
 
     def idle_s(self) -> float:
         """How long nobody has asked anything while nothing ran."""
-        state = self.core.state
-        if any(True for _ in state.running()) or any(i.attempts for i in state.instances.values()):
+        if self.core.state.busy():
             return 0.0
         return self._clock.monotonic_s() - self.last_asked
 

@@ -215,8 +215,7 @@ class Fold:
             self._release(experiment, current.instance, current.id, current.gpus)
             trial.elapsed_s += ending.elapsed_s or (now - current.since if current.started else 0.0)
         trial.current = None
-        if ending.error:
-            trial.error = ending.error
+        trial.error = ending.error
         trial.notices = (*trial.notices, *ending.notices)[-NOTICES_KEPT:]
         trial.held = fact.state is TrialState.PAUSED
         if ending.reason not in _NOT_THE_PROGRAMS_FAULT and fact.state in (TrialState.PENDING, TrialState.FAILED):

@@ -90,7 +90,6 @@ class Experiment:
     failed_alike: set[int] = field(default_factory=set)
     failure_kind: str | None = None
     secrets_missing: bool = False
-    last_event: int = 0
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
 
     @property
@@ -152,8 +151,9 @@ class State:
     def running(self) -> Iterator[Experiment]:
         return (e for e in self.experiments.values() if e.state is ExperimentState.RUNNING)
 
-    def active(self) -> Iterator[tuple[Experiment, Trial]]:
-        return ((e, e.trials[n]) for e in self.experiments.values() for n in sorted(e.active))
+    def busy(self) -> bool:
+        """Whether anything runs or wants to."""
+        return any(True for _ in self.running()) or any(i.attempts for i in self.instances.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

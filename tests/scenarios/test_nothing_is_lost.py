@@ -19,7 +19,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.conftest import TestHome
 
-TRIALS, STEPS = 24, 12
+TRIALS, STEPS = 60, 12
 
 PROGRAM = """
 import os, time
@@ -96,7 +96,8 @@ def strike(home: TestHome, kind: str, chance: random.Random) -> None:
     if kind == "trial":
         with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself meanwhile
             spawners = home.processes("clustertune.agent.spawner")
-            chance.choice([child for spawner in spawners for child in spawner.children()]).kill()
+            children = [child for spawner in spawners for child in spawner.children()]
+            chance.choice(children or spawners).kill()
         return
     home.kill(*KINDS[kind])
 

@@ -9,7 +9,7 @@ import pytest
 from clustertune.coordinator.core import commands as c
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core import facts as f
-from clustertune.coordinator.core.core import LOST_AFTER_S
+from clustertune.coordinator.core.fleet import LOST_AFTER_S
 from clustertune.model.trial import EndReason, ExperimentState, TrialState
 from tests.coordinator.core.world import World
 
@@ -396,3 +396,25 @@ def test_a_restart_without_the_secrets_starts_nothing_until_they_come_back() -> 
     assert fresh.started() == ["digits:0:1"]
     fresh.send(e.ResumeAsked(experiment="digits", secrets=True))
     assert fresh.started() == ["digits:0:1", "digits:1:1"]
+
+
+def test_a_demand_that_no_machine_meets_is_refused_also_when_the_machine_is_there_already() -> None:
+    world = World()
+    world.submit(trials=1)
+    world.join(slots=None, cpus=2)
+    large = world.submit("large", per_trial={"cpus": 64})
+    assert large.state is ExperimentState.FAILED
+
+
+def test_a_leaving_coordinator_starts_nothing_and_its_trials_run_again_when_it_is_back() -> None:
+    world = World()
+    world.submit(trials=4)
+    world.join(slots=2)
+    world.now += 1
+    step = world.core.leave(world.now, stop_agents=True)
+    world.journal += [(world.now, fact) for fact in step.facts]
+    assert [type(x) for x in step.commands] == [c.Terminate]
+    assert world.send(e.Ticked()) == []
+    fresh = world.restarted()
+    fresh.join(slots=2, epoch=2)
+    assert fresh.started() == ["digits:0:2", "digits:1:2"]

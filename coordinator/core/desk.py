@@ -1,0 +1,54 @@
+"""Where one event's decisions gather: the state as it is, and the step that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from clustertune.coordinator.core.commands import Command, ReportRow, Step
+from clustertune.coordinator.core.facts import Fact
+from clustertune.coordinator.core.fold import Algorithms, Fold
+from clustertune.coordinator.core.state import NOTICES_KEPT, Experiment, Trial
+from clustertune.coordinator.core.story import tell
+from clustertune.model.snapshot import Event
+
+
+class Desk:
+    """Shared by the parts of the core. A fact that is emitted has changed the state when ``emit`` returns."""
+
+    def __init__(self, algorithms: Algorithms, env: Mapping[str, str]) -> None:
+        self.fold = Fold(algorithms, env)
+        self.state = self.fold.state
+        self.now = 0.0
+        self.step = Step()
+        self._last_event = 0
+
+    def begin(self, now: float) -> Step:
+        """A new event is being handled."""
+        self.step, self.now = Step(), now
+        return self.step
+
+    def emit(self, fact: Fact) -> None:
+        self.step.facts.append(fact)
+        self.fold.apply(fact, self.now)
+        name = getattr(fact, "experiment", None)
+        if name is not None and (line := tell(self.state.experiments[name], fact)) is not None:
+            self.say(self.state.experiments[name], *line)
+
+    def command(self, command: Command) -> None:
+        self.step.commands.append(command)
+
+    def row(self, row: ReportRow) -> None:
+        self.step.reports.append(row)
+
+    def say(self, experiment: Experiment, level: str, kind: str, text: str, trial: int | None = None) -> None:
+        """A line for people. Ids begin at the time of day in milliseconds, so that they grow across restarts too."""
+        self._last_event = self._last_event + 1 if self._last_event else int(self.now * 1000)
+        experiment.events.append(
+            Event(id=self._last_event, time=self.now, level=level, kind=kind, text=text, trial=trial)
+        )
+
+    def notice(self, experiment: Experiment, trial: Trial, text: str) -> None:
+        """A warning about a trial, said once."""
+        if text not in trial.notices and len(trial.notices) < NOTICES_KEPT:
+            trial.notices = (*trial.notices, text)
+            self.say(experiment, "warning", "notice", f"trial {trial.number}: {text}", trial.number)

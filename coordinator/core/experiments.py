@@ -1,0 +1,109 @@
+"""What users ask of experiments, and when experiments end."""
+
+from __future__ import annotations
+
+from clustertune.coordinator.core import events as e
+from clustertune.coordinator.core import facts as f
+from clustertune.coordinator.core.commands import StopAttempt
+from clustertune.coordinator.core.desk import Desk
+from clustertune.coordinator.core.state import Attempt, Experiment, Trial
+from clustertune.model.trial import Ending, ExperimentState, TrialState
+
+
+class Experiments:
+    """From the submission to the end."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def submitted(self, event: e.Submitted) -> None:
+        self._desk.emit(
+            f.ExperimentCreated(
+                experiment=event.experiment,
+                definition=event.definition,
+                workdir=event.workdir,
+                python=event.python,
+            )
+        )
+
+    def pause_asked(self, event: e.PauseAsked) -> None:
+        experiment = self._desk.state.experiments[event.experiment]
+        if experiment.state is ExperimentState.RUNNING:
+            self._change(experiment, ExperimentState.PAUSED, "paused by the user")
+            self._stop_active(experiment, "paused")
+
+    def resume_asked(self, event: e.ResumeAsked) -> None:
+        experiment = self._desk.state.experiments[event.experiment]
+        experiment.secrets_missing = experiment.secrets_missing and not event.secrets
+        if experiment.state is not ExperimentState.PAUSED:
+            return
+        self._change(experiment, ExperimentState.RUNNING, "resumed by the user")
+        for trial in reversed([t for t in experiment.trials if t.state is TrialState.PAUSED and t.held]):
+            self._desk.emit(f.TrialMoved(experiment=experiment.name, trial=trial.number, state=TrialState.PENDING))
+        self.settle(experiment)
+
+    def stop_asked(self, event: e.StopAsked) -> None:
+        experiment = self._desk.state.experiments[event.experiment]
+        if not experiment.state.ended:
+            self.finish(experiment, ExperimentState.STOPPED, "stopped by the user")
+
+    def ticked(self) -> None:
+        """Ends what has had its time."""
+        for experiment in list(self._desk.state.running()):
+            limit = experiment.definition.stop.time_s
+            if limit is not None and experiment.elapsed_s(self._desk.now) >= limit:
+                self.finish(experiment, ExperimentState.COMPLETED, "the time limit is reached")
+
+    def settle(self, experiment: Experiment) -> None:
+        """Ends an experiment that has nothing left to run."""
+        if experiment.state is not ExperimentState.RUNNING:
+            return
+        flat = experiment.definition.stop.flat
+        if flat is not None and experiment.best is not None and experiment.ended_since_best >= flat:
+            text = f"{flat} trials ended without an improvement"
+            self.finish(experiment, ExperimentState.COMPLETED, text)
+        elif not experiment.active and not experiment.pending and not experiment.can_create():
+            self._finish_with_what_there_is(experiment)
+
+    def _finish_with_what_there_is(self, experiment: Experiment) -> None:
+        if experiment.best is not None:
+            all_tried = "every configuration was tried" if experiment.exhausted else "all trials ended"
+            self.finish(experiment, ExperimentState.COMPLETED, all_tried)
+            return
+        failed = next((t for t in experiment.trials if t.error), None)
+        text = f"no trial reported a finite {experiment.definition.objective.metric}"
+        self.finish(experiment, ExperimentState.FAILED, text, failure=failed.error if failed else text)
+
+    def finish(self, experiment: Experiment, state: ExperimentState, reason: str, failure: str = "") -> None:
+        if experiment.state.ended:
+            return
+        self._change(experiment, state, reason, failure)
+        self._stop_active(experiment, "stopped")
+        for trial in experiment.trials:
+            if trial.state in (TrialState.PENDING, TrialState.PAUSED):
+                self._desk.emit(f.TrialMoved(experiment=experiment.name, trial=trial.number, state=TrialState.STOPPED))
+
+    def _change(self, experiment: Experiment, state: ExperimentState, reason: str, failure: str = "") -> None:
+        self._desk.emit(f.ExperimentChanged(experiment=experiment.name, state=state, reason=reason, failure=failure))
+
+    def _stop_active(self, experiment: Experiment, reason: str) -> None:
+        for number in sorted(experiment.active):
+            trial = experiment.trials[number]
+            if trial.current is not None and (not trial.current.stop or trial.current.stop != reason):
+                self.order_stop(experiment, trial, trial.current, reason)
+
+    def order_stop(self, experiment: Experiment, trial: Trial, attempt: Attempt, reason: str) -> None:
+        self._desk.emit(f.StopOrdered(experiment=experiment.name, trial=trial.number, reason=reason))
+        self._desk.command(StopAttempt(instance=attempt.instance, attempt=attempt.id, reason=reason))
+
+    def check_best(self, experiment: Experiment) -> None:
+        target = experiment.definition.stop.target
+        if target is not None and experiment.best_loss <= experiment.sign * target:
+            self.finish(experiment, ExperimentState.COMPLETED, f"the target {target:g} is reached")
+
+    def give_up(self, experiment: Experiment, ending: Ending) -> None:
+        count = len(experiment.failed_alike)
+        every = "its only trial" if count == 1 else f"its first {count} trials all"
+        reason = f"{every} failed in the same way: {ending.error}"
+        failure = ending.traceback or ending.log_tail or ending.error
+        self.finish(experiment, ExperimentState.FAILED, reason, failure=failure)

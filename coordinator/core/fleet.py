@@ -1,0 +1,167 @@
+"""Machines: when they are launched, lost and let go, and what that means for what ran on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from clustertune.coordinator.core import events as e
+from clustertune.coordinator.core import facts as f
+from clustertune.coordinator.core.commands import Launch, StopAttempt, Terminate
+from clustertune.coordinator.core.desk import Desk
+from clustertune.coordinator.core.experiments import Experiments
+from clustertune.coordinator.core.placement import shortage
+from clustertune.coordinator.core.slots import Slots
+from clustertune.coordinator.core.state import Attempt, Experiment, Instance, Trial
+from clustertune.coordinator.core.trials import Trials
+from clustertune.model.trial import Ending, EndReason, ExperimentState
+
+LOST_AFTER_S = 120.0
+"""An agent unheard of for so long loses its attempts to others."""
+
+SLEPT_S = 10.0
+"""Ticks come every second; a longer gap means that the coordinator itself slept, and counts against nobody."""
+
+LAUNCH_AGAIN_S = (0.5, 2.0, 5.0, 15.0, 60.0)
+"""How long to wait after the first, second, … failed launch in a row."""
+
+
+class Fleet:
+    """``token_hash(instance, epoch)`` is called once a launch: the shell makes the token and gives its hash."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        experiments: Experiments,
+        trials: Trials,
+        slots: Slots,
+        *,
+        instances: tuple[str, ...],
+        idle_timeout_s: float,
+        token_hash: Callable[[str, int], str],
+    ) -> None:
+        self._desk, self._experiments, self._trials, self._slots = desk, experiments, trials, slots
+        self._instances = instances
+        self._idle_timeout_s = idle_timeout_s
+        self._token_hash = token_hash
+        self._last_tick: float | None = None
+        self._idle_since: float | None = None
+        self._launch_failures = 0
+        self._launch_at = 0.0
+        self.problem = ""
+
+    def booted(self, event: e.Booted) -> None:
+        running = list(self._desk.state.running())
+        if running:
+            self._desk.emit(f.Restarted(last=event.last, experiments=tuple(x.name for x in running)))
+        for experiment in running:
+            experiment.secrets_missing = bool(experiment.definition.secrets)
+        for instance in self._desk.state.instances.values():
+            instance.away_since = self._desk.now
+
+    def ticked(self, event: e.Ticked) -> None:  # noqa: ARG002 - one shape for all handlers
+        slept = self._desk.now - self._last_tick if self._last_tick is not None else 0.0
+        self._last_tick = self._desk.now
+        for instance in list(self._desk.state.instances.values()):
+            if instance.away_since is None:
+                continue
+            if slept > SLEPT_S:
+                instance.away_since += slept
+            if self._desk.now - instance.away_since >= LOST_AFTER_S:
+                self._lose(instance, f"unheard of for {LOST_AFTER_S:g} s")
+
+    def launch_failed(self, event: e.LaunchFailed) -> None:
+        instance = self._desk.state.instances.get(event.instance)
+        if instance is None or instance.epoch != event.epoch:
+            return
+        self._failed_launch(event.error, retry=event.retry)
+        self._lose(instance, event.error)
+
+    def _failed_launch(self, error: str, *, retry: bool = True) -> None:
+        wait = LAUNCH_AGAIN_S[-1 if not retry else min(self._launch_failures, len(LAUNCH_AGAIN_S) - 1)]
+        self._launch_failures += 1
+        self._launch_at = self._desk.now + wait
+        self.problem = error
+
+    def agent_connected(self, event: e.AgentConnected) -> None:
+        instance = self._desk.state.instances[event.instance]
+        instance.connected, instance.away_since = True, None
+        if instance.room is None or instance.room.inventory != event.inventory:
+            self._desk.emit(f.InstanceReady(instance=event.instance, epoch=event.epoch, inventory=event.inventory))
+        self._launch_failures, self.problem = 0, ""
+        for name, number in instance.attempts.values():
+            experiment = self._desk.state.experiments[name]
+            trial = experiment.trials[number]
+            if trial.current is not None:
+                self._tell_again(experiment, trial, trial.current)
+        self.check_demands()
+
+    def _tell_again(self, experiment: Experiment, trial: Trial, attempt: Attempt) -> None:
+        # Order matters: an attempt that never arrived is started, and then stopped, so that the agent owns its end.
+        self._desk.command(self._slots.start_command(experiment, trial, attempt))
+        if attempt.stop:
+            self._desk.command(StopAttempt(instance=attempt.instance, attempt=attempt.id, reason=attempt.stop))
+
+    def check_demands(self) -> None:
+        """Ends experiments whose trials fit on no machine that there is or can be."""
+        rooms = [i.room.inventory for i in self._desk.state.instances.values() if i.room is not None]
+        for experiment in list(self._desk.state.running()):
+            if rooms and (lack := shortage(rooms, experiment.demand)):
+                self._experiments.finish(experiment, ExperimentState.FAILED, lack, failure=lack)
+
+    def agent_disconnected(self, event: e.AgentDisconnected) -> None:
+        instance = self._desk.state.instances.get(event.instance)
+        if instance is not None and instance.epoch == event.epoch and instance.connected:
+            instance.connected, instance.away_since = False, self._desk.now
+
+    def instance_vanished(self, event: e.InstanceVanished) -> None:
+        instance = self._desk.state.instances.get(event.instance)
+        if instance is not None and instance.epoch == event.epoch:
+            if instance.room is None:
+                self._failed_launch(event.reason)
+            self._lose(instance, event.reason)
+
+    def _lose(self, instance: Instance, reason: str) -> None:
+        for name, number in sorted(instance.attempts.values(), reverse=True):
+            experiment = self._desk.state.experiments[name]
+            trial = experiment.trials[number]
+            if trial.current is not None:
+                ending = Ending(reason=EndReason.LOST, error=f"lost with its machine: {reason}")
+                self._trials.end_attempt(experiment, trial, trial.current, ending)
+        self._desk.emit(f.InstanceGone(instance=instance.id, epoch=instance.epoch, reason=reason))
+        for experiment in list(self._desk.state.running()):
+            self._desk.say(experiment, "warning", "instance", f"{instance.id} is gone: {reason}")
+            self._experiments.settle(experiment)
+
+    def size(self) -> None:
+        """Machines while something runs or could; none after a while of nothing."""
+        if self._desk.state.busy():
+            self._idle_since = None
+            self._launch_missing()
+            return
+        if self._idle_since is None:
+            self._idle_since = self._desk.now
+        if self._desk.now - self._idle_since >= self._idle_timeout_s:
+            self._release_all("nothing to run")
+
+    def _launch_missing(self) -> None:
+        if self._desk.now < self._launch_at:
+            return
+        for name in self._instances:
+            if name not in self._desk.state.instances:
+                epoch = self._desk.state.epochs[name] + 1
+                token_hash = self._token_hash(name, epoch)
+                self._desk.emit(f.InstanceLaunched(instance=name, epoch=epoch, token_hash=token_hash))
+                self._desk.command(Launch(instance=name, epoch=epoch))
+
+    def leave(self, *, stop_agents: bool) -> None:
+        """Lets go of idle machines, or of all there are; what ran on those is lost with them."""
+        reason = "the coordinator leaves"
+        self._release_all(reason)
+        for instance in list(self._desk.state.instances.values()) if stop_agents else []:
+            self._lose(instance, reason)
+            self._desk.command(Terminate(instance=instance.id, epoch=instance.epoch, reason=reason))
+
+    def _release_all(self, reason: str) -> None:
+        for instance in [i for i in self._desk.state.instances.values() if not i.attempts]:
+            self._desk.emit(f.InstanceGone(instance=instance.id, epoch=instance.epoch, reason=reason))
+            self._desk.command(Terminate(instance=instance.id, epoch=instance.epoch, reason=reason))

@@ -1,0 +1,158 @@
+"""What trials do: start, report, end; and what the scheduler and the searcher say to it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from clustertune.coordinator.core import events as e
+from clustertune.coordinator.core import facts as f
+from clustertune.coordinator.core import verdict
+from clustertune.coordinator.core.commands import CollectLog, ReportRow
+from clustertune.coordinator.core.desk import Desk
+from clustertune.coordinator.core.experiments import Experiments
+from clustertune.coordinator.core.fold import tell_end
+from clustertune.coordinator.core.state import Attempt, Experiment, Trial
+from clustertune.model.trial import Ending, EndReason, ExperimentState, Report, TrialState
+from clustertune.search.contracts import Decision
+
+
+class Trials:
+    """The life of attempts, as agents tell of it."""
+
+    def __init__(self, desk: Desk, experiments: Experiments) -> None:
+        self._desk = desk
+        self._experiments = experiments
+
+    def attempt_ran(self, event: e.AttemptRan) -> None:
+        found = self._current(event.attempt, event.instance, event.epoch)
+        if found is not None and not found[2].started:
+            self._desk.emit(f.AttemptStarted(experiment=found[0].name, trial=found[1].number))
+
+    def reported(self, event: e.Reported) -> None:
+        found = self._current(event.attempt, event.instance, event.epoch)
+        if found is None:
+            return
+        experiment, trial, attempt = found
+        for notice in event.notices:
+            self._desk.notice(experiment, trial, notice)
+        for report in event.reports:
+            self._take(experiment, trial, attempt, report)
+
+    def _take(self, experiment: Experiment, trial: Trial, attempt: Attempt, report: Report) -> None:
+        resource = experiment.definition.resource
+        if report.resource <= attempt.resource:
+            what = "again" if report.resource == attempt.resource else f"after {resource.name} {attempt.resource}"
+            text = f"reported {resource.name} {report.resource} {what}; the first report of a level counts"
+            self._desk.notice(experiment, trial, text)
+            return
+        attempt.resource = report.resource
+        value = report.metrics.get(experiment.definition.objective.metric)
+        loss = None if value is None else experiment.sign * value
+        # A later attempt repeats steps that an earlier one had taken: they are kept, and counted once.
+        observed = trial.resource is None or report.resource > trial.resource
+        self._desk.row(
+            ReportRow(
+                experiment=experiment.name,
+                trial=trial.number,
+                attempt=attempt.number,
+                resource=report.resource,
+                elapsed_s=report.elapsed_s,
+                loss=loss,
+                metrics=dict(report.metrics),
+                observed=observed,
+            )
+        )
+        experiment.reports += 1
+        if observed:
+            self._observe(experiment, trial, attempt, report, loss)
+
+    def _observe(
+        self, experiment: Experiment, trial: Trial, attempt: Attempt, report: Report, loss: float | None
+    ) -> None:
+        trial.resource = report.resource
+        if loss is None:
+            metric, found = experiment.definition.objective.metric, ", ".join(sorted(report.metrics)) or "nothing"
+            self._desk.notice(experiment, trial, f"a report holds no {metric!r}, only {found}")
+        else:
+            self._value(experiment, trial, report.resource, loss)
+        if trial.target is not None and report.resource >= trial.target:
+            self._decide(experiment, trial, attempt, report.resource, math.nan if loss is None else loss)
+        top = experiment.definition.resource.max
+        if top is not None and report.resource > top and not attempt.stop:
+            self._experiments.order_stop(experiment, trial, attempt, "stopped")
+        self._experiments.check_best(experiment)
+
+    def _value(self, experiment: Experiment, trial: Trial, resource: int, loss: float) -> None:
+        if math.isnan(loss):
+            metric = experiment.definition.objective.metric
+            self._desk.notice(
+                experiment, trial, f"{metric} is not a number at {experiment.definition.resource.name} {resource}"
+            )
+        trial.last_loss = loss
+        if not math.isfinite(loss):
+            return
+        take_last = experiment.definition.objective.take == "last"
+        if take_last or loss < trial.best_loss:
+            trial.best_loss, trial.best_resource = loss, resource
+        if trial.best_loss < experiment.best_loss:
+            self._crown(experiment, trial)
+        elif take_last and experiment.best == trial.number and loss > experiment.best_loss:
+            # The incumbent has become worse, so that another may be the best now.
+            self._crown(experiment, min(experiment.trials, key=lambda t: (t.best_loss, t.number)))
+
+    def _crown(self, experiment: Experiment, trial: Trial) -> None:
+        changed = experiment.best != trial.number
+        resource, loss = trial.best_resource or 0, trial.best_loss
+        self._desk.emit(f.Improved(experiment=experiment.name, trial=trial.number, resource=resource, loss=loss))
+        if changed:
+            metric, level = experiment.definition.objective.metric, experiment.definition.resource.name
+            text = f"trial {trial.number} is the best: {metric} {experiment.sign * loss:.6g} at {level} {resource}"
+            self._desk.say(experiment, "info", "best", text, trial.number)
+
+    def _decide(self, experiment: Experiment, trial: Trial, attempt: Attempt, resource: int, loss: float) -> None:
+        decision = experiment.scheduler.on_report(trial.number, resource, loss)
+        experiment.searcher.observe(trial.number, resource, loss)
+        self._desk.emit(
+            f.RungReached(
+                experiment=experiment.name, trial=trial.number, resource=resource, loss=loss, decision=decision.value
+            )
+        )
+        if decision is not Decision.CONTINUE and not attempt.stop:
+            self._experiments.order_stop(
+                experiment, trial, attempt, "stopped" if decision is Decision.STOP else "paused"
+            )
+
+    def attempt_over(self, event: e.AttemptOver) -> None:
+        found = self._current(event.attempt, event.instance, event.epoch)
+        if found is None:
+            return
+        experiment, trial, attempt = found
+        if not attempt.started and event.ending.reason is not EndReason.UNSTARTABLE:
+            self._desk.emit(f.AttemptStarted(experiment=experiment.name, trial=trial.number))
+        self.end_attempt(experiment, trial, attempt, event.ending)
+        self._desk.command(CollectLog(instance=event.instance, attempt=attempt.id, ending=event.ending))
+        self._experiments.settle(experiment)
+
+    def end_attempt(self, experiment: Experiment, trial: Trial, attempt: Attempt, ending: Ending) -> None:
+        state = verdict.after(experiment, trial, attempt, ending)
+        if state is TrialState.FAILED and not ending.error:
+            ending = replace(ending, error=verdict.no_value(experiment))
+        self._desk.emit(
+            f.AttemptEnded(
+                experiment=experiment.name, trial=trial.number, attempt=attempt.number, ending=ending, state=state
+            )
+        )
+        if state.ended:
+            tell_end(experiment, trial.number, state)
+        if ending.reason is not EndReason.LOST and experiment.state is ExperimentState.RUNNING:
+            failed = state is TrialState.FAILED or (state is TrialState.PENDING and bool(ending.error))
+            if verdict.note_outcome(experiment, trial, failed=failed, error=ending.error):
+                self._experiments.give_up(experiment, ending)
+
+    def _current(self, attempt: str, instance: str, epoch: int) -> tuple[Experiment, Trial, Attempt] | None:
+        """None for attempts that are over here, or that another epoch holds: what they say changes nothing."""
+        found = self._desk.state.attempt(attempt)
+        if found is None or found[2].instance != instance or found[2].epoch != epoch:
+            return None
+        return found
