@@ -67,11 +67,12 @@ def resume(
 ) -> None:
     """Go on with a paused experiment and follow it. Secrets are read from the environment again."""
     from clustertune.cli.places import find
-    from clustertune.cli.submission import secrets_from_environment
+    from clustertune.cli.submission import secrets_from_environment, secrets_of_cluster
     from clustertune.view.follow import last_event_id
 
     found = find(name, cluster)
-    secrets = secrets_from_environment(found.coordinator.experiment(found.name).secrets)
+    names = found.coordinator.experiment(found.name).secrets
+    secrets = secrets_from_environment([*names, *secrets_of_cluster(found.folder.stored_definition() or {})])
     seen = last_event_id(found.coordinator, found.name)
     found.coordinator.resume(found.name, secrets)
     if detach:

@@ -64,8 +64,7 @@ def results(
     """Show an experiment's best trials, and where its results are."""
     from clustertune.cli.places import find
     from clustertune.cli.printing import show
-    from clustertune.cli.program import program
-    from clustertune.view.ending import ending
+    from clustertune.view.ending import outcome
     from clustertune.view.tables import best_first, trials
 
     found = find(name, cluster)
@@ -78,7 +77,7 @@ def results(
         best = best_first(found.coordinator.all_trials(found.name), snapshot.goal)[:BEST_SHOWN]
         if best:
             show(trials(best, snapshot.resource), "")
-        show(ending(snapshot, program()))
+        show(outcome(snapshot))
 
 
 def logs(
@@ -121,7 +120,7 @@ def _interesting_trial(coordinator: Coordinator, name: str) -> int:
 
 
 def _print_log(found: Found, trial: int, attempt: int | None, *, follow: bool, as_json: bool) -> None:
-    from clustertune.cli.printing import print_json
+    from clustertune.cli.printing import print_json, warn
 
     offset = 0
     while True:
@@ -131,10 +130,12 @@ def _print_log(found: Found, trial: int, attempt: int | None, *, follow: bool, a
         else:
             _write(page)
         if page.missing or page.end or (not page.text and not follow):
-            return
+            break
         if not page.text:
             time.sleep(FOLLOW_POLL_S)
         offset = page.next_offset
+    if page.next_offset == 0 and not as_json:
+        warn(f"trial {trial} of {found.name} wrote nothing")
 
 
 def _write(page: LogPage) -> None:

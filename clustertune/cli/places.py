@@ -77,9 +77,9 @@ def _only(pairs: list[tuple[Cluster, ExperimentSummary]]) -> tuple[Cluster, Expe
         raise Mistake("there are no experiments yet; begin with `clustertune init`")
     live = [pair for pair in pairs if pair[1].state is ExperimentState.RUNNING] or pairs
     if len(live) > 1:
-        state = "running" if live is not pairs else "there"
+        said = "none of the experiments is running" if live is pairs else f"{len(live)} experiments are running"
         names = ", ".join(sorted(summary.name for _, summary in live)[:12])
-        raise Mistake(f"{len(live)} experiments are {state}; name one of them: {names}")
+        raise Mistake(f"{said}; name one of them: {names}")
     return live[0]
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from clustertune.cli import options
 
-
-class SchemaKind(StrEnum):
-    EXPERIMENT = "experiment"
-    CLUSTER = "cluster"
+KINDS: dict[str, Literal["experiment", "cluster"]] = {"experiment": "experiment", "cluster": "cluster"}
 
 
 def init(
@@ -31,13 +27,16 @@ def init(
         templates.copy(template, directory or Path(template), force=force, as_json=as_json)
 
 
-def schema(kind: Annotated[SchemaKind, typer.Argument(help="Of which kind of file.")]) -> None:
+def schema(kind: Annotated[str, typer.Argument(metavar="experiment|cluster", help="Of which kind of file.")]) -> None:
     """Print the JSON Schema of a definition, for editors and checks."""
     from clustertune.cli.printing import print_json
     from clustertune.definition import json_schema
+    from clustertune.model.errors import NoSuchName
     from clustertune.search.registry import Registry
 
-    print_json(json_schema(kind.value, Registry.default()))
+    if kind not in KINDS:
+        raise NoSuchName("kind of definition", kind, KINDS)
+    print_json(json_schema(KINDS[kind], Registry.default()))
 
 
 def doctor(as_json: options.Json = False) -> None:

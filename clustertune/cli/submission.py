@@ -23,7 +23,7 @@ class Prepared:
 def prepare(path: Path, overrides: Sequence[str], cluster: Mapping[str, object]) -> Prepared:
     """Reads and checks everything that can be checked before anything is launched. Raises Mistake.
 
-    ``cluster`` is the cluster's definition, which may name the interpreter.
+    ``cluster`` is the cluster's definition, which may name an interpreter and more secrets.
     """
     from clustertune.definition import check_program, load_experiment
     from clustertune.search.registry import Registry
@@ -33,7 +33,7 @@ def prepare(path: Path, overrides: Sequence[str], cluster: Mapping[str, object])
     problems = check_program(definition, workdir)
     if problems:
         raise DefinitionMistake(problems)
-    secrets = secrets_from_environment(definition.secrets)
+    secrets = secrets_from_environment([*definition.secrets, *secrets_of_cluster(cluster)])
     python = _interpreter(definition.python or cluster.get("python"), path.parent)
     plain = definition.to_plain()
     if definition.python is not None:
@@ -42,9 +42,15 @@ def prepare(path: Path, overrides: Sequence[str], cluster: Mapping[str, object])
     return Prepared(submission, secrets)
 
 
+def secrets_of_cluster(cluster: Mapping[str, object]) -> list[str]:
+    """The names that a cluster's definition adds to those of each experiment."""
+    names = cluster.get("secrets")
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
 def secrets_from_environment(names: Iterable[str]) -> dict[str, str]:
     """Values by name. Raises Mistake that names all the missing ones."""
-    wanted = list(names)
+    wanted = list(dict.fromkeys(names))
     missing = [name for name in wanted if name not in os.environ]
     if missing:
         exports = "; ".join(f"export {name}=…" for name in missing)

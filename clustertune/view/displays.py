@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.live import Live
 
 from clustertune.model.clock import Clock
@@ -49,7 +49,8 @@ class LiveDisplay:
 
     def show(self, snapshot: ExperimentSnapshot, events: Sequence[Event]) -> None:
         self._events.extend(events)
-        width, height = self._console.size
+        # COLUMNS and LINES, which rich would believe, do not follow a window that is resized.
+        self._console.size = width, height = ConsoleDimensions(*os.get_terminal_size(self._console.file.fileno()))
         drawn = screen(snapshot, width=width, height=height, events=tuple(self._events), hint=self._hint)
         self._live.update(drawn, refresh=True)
 

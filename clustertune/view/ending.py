@@ -17,11 +17,16 @@ TRACEBACK_LINES = 30
 
 def ending(snapshot: ExperimentSnapshot, program: str) -> Text:
     """A few lines. ``program`` is how clustertune is called here, as it would be typed."""
+    commands = next_commands(snapshot, program)
+    lines = [_labelled("next" if index == 0 else "", command) for index, command in enumerate(commands)]
+    return Text("\n").join([outcome(snapshot), *lines])
+
+
+def outcome(snapshot: ExperimentSnapshot) -> Text:
+    """State, trials by state, best value and configuration, and where the results are."""
     lines = [_headline(snapshot), *_failure(snapshot), *_best(snapshot)]
     if snapshot.folder:
         lines.append(_labelled("results", one_line(snapshot.folder)))
-    commands = next_commands(snapshot, program)
-    lines += [_labelled("next" if index == 0 else "", command) for index, command in enumerate(commands)]
     return Text("\n").join(lines)
 
 
