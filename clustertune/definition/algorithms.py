@@ -18,6 +18,8 @@ from clustertune.model.space import Space
 
 Kind = Literal["searcher", "scheduler"]
 
+_LONGEST_NAME = 64
+
 _LATER: Mapping[str, frozenset[str]] = {
     "searcher": frozenset({"bayesian", "multi-fidelity"}),
     "scheduler": frozenset({"successive-halving", "hyperband", "median", "population-based", "pbt"}),
@@ -80,6 +82,8 @@ def _name(kind: Kind, given: object, registry: Registry) -> str:
     if not isinstance(name, str):
         lead = "type is missing" if name is None else f"expected the name of a {kind}, found {found(name)}"
         raise Mistake(lead + _known(kind, registry))
+    if len(name) > _LONGEST_NAME:
+        raise Mistake(f"there is no {kind} called {found(name)}{_known(kind, registry)}")
     if name in _LATER[kind] and name not in names(kind, registry):
         raise Mistake(f"{name} {NOT_YET}{_known(kind, registry)}")
     return name

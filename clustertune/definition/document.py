@@ -14,6 +14,8 @@ FieldPath = tuple[str | int, ...]
 
 LARGEST_FILE_BYTES = 1024 * 1024
 
+_LONGEST_MESSAGE = 500
+
 OVERRIDDEN = -1
 """Stands for the line of a value that was given on the command line."""
 
@@ -33,11 +35,16 @@ class Document:
         """A problem at ``path``, or at the nearest value around it that has a line."""
         line = next((self.lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self.lines), 0)
         file = None if line == OVERRIDDEN else self.file
-        return Problem(message, join_path(path), file, max(line, 0))
+        return Problem(bounded(message), join_path(path), file, max(line, 0))
 
     def with_problems(self, problems: Sequence[Problem]) -> Document:
         unread = {join_path(path) for path in self.unread}
         return replace(self, problems=(*self.problems, *(new for new in problems if new.path not in unread)))
+
+
+def bounded(message: str) -> str:
+    """A message that a value of any length is quoted in, cut in its middle where it would fill the screen."""
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:320]} … {message[-160:]}"
 
 
 def join_path(path: FieldPath) -> str:

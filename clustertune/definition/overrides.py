@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from clustertune.definition.document import OVERRIDDEN, Document, FieldPath
+from clustertune.definition.document import OVERRIDDEN, Document, FieldPath, bounded
 from clustertune.model.errors import DefinitionMistake, Problem
 
 _SHORTHANDS = {("scheduler",): "type", ("searcher",): "type"}
@@ -38,7 +38,7 @@ def _apply(tree: dict[str, Any], path: FieldPath, written: str, text: str) -> li
     try:
         _put(tree, path, parse_value(text))
     except _Misplaced as error:
-        return [Problem(str(error), written)]
+        return [Problem(bounded(str(error)), written)]
     except DefinitionMistake as mistake:
         return [Problem(problem.message, written) for problem in mistake.problems]
     return []

@@ -20,6 +20,9 @@ _PLAIN = "!plain"
 _TAG = "tag:yaml.org,2002:"
 _MERGE = "<<"
 
+_UNUSABLE = re.compile("[\0\ud800-\udfff]")
+"""What neither a file nor a program's argument can hold."""
+
 _SYNTAX = (
     (r"found character '\\t'", "a tab stands here; YAML is indented with spaces"),
     (r"found character '(.)' that cannot start any token", r"text cannot begin with {0}; put it in quotes"),
@@ -164,18 +167,24 @@ class _Reader:
 
     def _scalar(self, node: yaml.ScalarNode, path: FieldPath) -> Scalar:
         kind = node.tag.removeprefix(_TAG)
+        if _UNUSABLE.search(node.value):
+            self._unreadable(node, path, r"text cannot hold \0 or half of a surrogate pair (\ud800 to \udfff)")
+            return None
         if kind == "str":
             return str(node.value)
         try:
             value = read_plain_scalar(node.value)
         except ValueError as error:
-            self._fail(node, path, str(error))
-            self.unread.add(path)
+            self._unreadable(node, path, str(error))
             return None
         if node.tag == _PLAIN or type(value).__name__ == kind or (kind == "null" and value is None):
             return value
         self._fail(node, path, f"the tag {_shown(node.tag)} does not fit {node.value!r}; leave it out")
         return value
+
+    def _unreadable(self, node: yaml.Node, path: FieldPath, message: str) -> None:
+        self._fail(node, path, message)
+        self.unread.add(path)
 
     def _check_tag(self, node: yaml.Node, path: FieldPath, usual: str) -> None:
         if node.tag != _TAG + usual:

@@ -41,7 +41,7 @@ class Float:
     def __post_init__(self) -> None:
         for field in ("low", "high"):
             if not math.isfinite(getattr(self, field)):
-                raise InvalidParameter(field, f"found {getattr(self, field)}; a bound must be finite")
+                raise InvalidParameter(field, f"found {shown(getattr(self, field))}; a bound must be finite")
         _check_bounds(self.low, self.high, self.log, self.step)
 
     @property
@@ -69,16 +69,16 @@ class Float:
 
     def read(self, value: object) -> float:
         """The value as a float, on the grid exactly. Raises ValueError."""
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ValueError(f"must be a number from {self.low:g} to {self.high:g}, found {value!r}")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not -math.inf < value < math.inf:
+            raise ValueError(f"must be a number from {self.low:g} to {self.high:g}, found {shown(value)}")
+        if not self.low <= value <= self.high:
+            raise ValueError(f"must lie from {self.low:g} to {self.high:g}, found {shown(value)}")
         number = float(value)
-        if not self.low <= number <= self.high:
-            raise ValueError(f"must lie from {self.low:g} to {self.high:g}, found {value!r}")
         if self.step is None:
             return number
         nearest = self._grid_value(round((number - self.low) / self.step))
         if not math.isclose(nearest, number, rel_tol=1e-12, abs_tol=self.step * 1e-9):
-            raise ValueError(f"must be {self.low:g} plus a multiple of {self.step:g}, found {value!r}")
+            raise ValueError(f"must be {self.low:g} plus a multiple of {self.step:g}, found {shown(value)}")
         return nearest
 
     def grid(self, points: int) -> Iterator[float]:
@@ -110,7 +110,7 @@ class Int:
         for field in ("low", "high"):
             if abs(getattr(self, field)) > LARGEST_INT:
                 limit = "an integer must lie within ±2**53 (9007199254740992)"
-                raise InvalidParameter(field, f"found {getattr(self, field)}; {limit}")
+                raise InvalidParameter(field, f"found {shown(getattr(self, field))}; {limit}")
         _check_bounds(self.low, self.high, self.log, self.step)
 
     @property
@@ -135,11 +135,11 @@ class Int:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError(f"must be an integer from {self.low} to {self.high}, found {value!r}")  # noqa: TRY004
+            raise ValueError(f"must be an integer from {self.low} to {self.high}, found {shown(value)}")  # noqa: TRY004
         if not self.low <= value <= self.high:
-            raise ValueError(f"must lie from {self.low} to {self.high}, found {value}")
+            raise ValueError(f"must lie from {self.low} to {self.high}, found {shown(value)}")
         if (value - self.low) % (self.step or 1):
-            raise ValueError(f"must be {self.low} plus a multiple of {self.step}, found {value}")
+            raise ValueError(f"must be {self.low} plus a multiple of {self.step}, found {shown(value)}")
         return value
 
     def grid(self, points: int) -> Iterator[int]:
@@ -183,7 +183,7 @@ class Choice:
             return self.values[_position(self.values, value)]
         except ValueError as error:
             known = ", ".join(map(str, self.values[:12])) + (", …" if len(self.values) > 12 else "")
-            raise ValueError(f"must be one of {known}; found {value!r}") from error
+            raise ValueError(f"must be one of {known}; found {shown(value)}") from error
 
     def grid(self, points: int) -> Iterator[Value]:
         """Every value, as declared, however many ``points`` are asked for."""
@@ -220,7 +220,7 @@ class Constant:
     def read(self, value: object) -> Value:
         """The one value. Raises ValueError."""
         if not same_value(self.value, value):
-            raise ValueError(f"must be {self.value!r}, found {value!r}")
+            raise ValueError(f"must be {self.value!r}, found {shown(value)}")
         return self.value
 
     def grid(self, points: int) -> Iterator[Value]:
@@ -235,6 +235,12 @@ Parameter = Union[Float, Int, Choice, Ordinal, Constant]  # noqa: UP007 - read a
 def same_value(left: object, right: object) -> bool:
     """Whether two values are one: 1 and 1.0 are, 1 and true are not."""
     return isinstance(left, bool) == isinstance(right, bool) and left == right
+
+
+def shown(value: object) -> str:
+    """A value in a message: itself where it is short."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
 
 
 def _check_bounds(low: float, high: float, log: bool, step: float | None) -> None:
@@ -281,12 +287,14 @@ def _check_values(values: tuple[Value, ...]) -> None:
 
 def _check_scalar(field: str, value: object) -> None:
     if not isinstance(value, (bool, int, float, str)):
-        found = "null" if value is None else repr(value)
+        found = "null" if value is None else shown(value)
         raise InvalidParameter(field, f"found {found}; a value is text, a number, true or false")
     if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidParameter(field, f"found {value}; a number must be finite")
+        raise InvalidParameter(field, f"found {shown(value)}; a number must be finite")
     if isinstance(value, int) and abs(value) > LARGEST_INT:
-        raise InvalidParameter(field, f"found {value}; an integer must lie within ±2**53; larger ones can be text")
+        raise InvalidParameter(
+            field, f"found {shown(value)}; an integer must lie within ±2**53; larger ones can be text"
+        )
 
 
 def _position(values: tuple[Value, ...], value: object) -> int:

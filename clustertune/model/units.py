@@ -24,6 +24,9 @@ _SECONDS = {
     "w": Decimal(604800), "week": Decimal(604800), "weeks": Decimal(604800),
 }  # fmt: skip
 
+_LARGEST = 10**18
+"""Nobody means more bytes, seconds or dollars than this."""
+
 # A decimal exponent is bounded, so that no text makes a number of a billion digits.
 _NUMBER = r"[0-9]{1,30}(?:\.[0-9]{0,30})?(?:e[+-]?[0-9]{1,2})?|\.[0-9]{1,30}"
 _SIZE = re.compile(rf"({_NUMBER})\s*([a-z]*)", re.IGNORECASE)
@@ -37,7 +40,7 @@ def parse_bytes(written: object) -> int:
     if number is None and isinstance(written, str) and (match := _SIZE.fullmatch(written.strip())):
         factor = _SIZES.get(match[2].lower())
         number = None if factor is None else Decimal(match[1]) * factor
-    if number is None:
+    if number is None or number > _LARGEST:
         raise ValueError(
             f"{_quoted(written)} is not a size; write for example 500MB, 8GiB, 1.5TiB, or a number of bytes"
         )
@@ -49,7 +52,7 @@ def parse_duration(written: object) -> float:
     number = _plain_number(written)
     if number is None and isinstance(written, str):
         number = _sum_of_parts(written)
-    if number is None:
+    if number is None or number > _LARGEST:
         raise ValueError(f"{_quoted(written)} is not a duration; write for example 90s, 5m, 1h30m, 2d")
     return float(number)
 
@@ -59,7 +62,7 @@ def parse_money(written: object) -> float:
     number = _plain_number(written)
     if number is None and isinstance(written, str) and (match := _MONEY.fullmatch(written.strip())):
         number = Decimal(match[1])
-    if number is None:
+    if number is None or number > _LARGEST:
         raise ValueError(f"{_quoted(written)} is not an amount of US dollars; write for example 20 USD, $20, 0.5")
     return float(number)
 
@@ -106,7 +109,8 @@ def _plain_number(written: object) -> Decimal | None:
     """A number that is one already; refuses what no amount can be."""
     if isinstance(written, bool) or not isinstance(written, (int, float)):
         return None
-    if written < 0 or not math.isfinite(written):
+    # A chained comparison, because it holds for NaN and for integers beyond any float, too.
+    if not 0 <= written <= _LARGEST:
         return None
     return Decimal(repr(written))
 
