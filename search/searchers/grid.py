@@ -21,6 +21,7 @@ class GridOptions:
             "doc": "Values taken of each float without a step, and of each int without a step that has more; "
             "both ends are among them, and a log scale is divided geometrically.",
             "minimum": 2,
+            "maximum": 10_000,
             "examples": [10],
         },
     )
@@ -48,8 +49,8 @@ class GridSearch:
 
 
 def _configs(space: Space, seed: int, initial: Sequence[Mapping[str, Value]], points: int) -> Iterator[Config]:
-    first = [
-        space.fill(given, keyed_point(seed, trial, 0, len(space.dimensions))) for trial, given in enumerate(initial)
-    ]
+    first = [space.fill(own, keyed_point(seed, trial, 0, len(space.dimensions))) for trial, own in enumerate(initial)]
     yield from first
-    yield from (config for config in space.grid(points) if config not in first)
+    # By their text, because 1 and true are different values and equal in Python.
+    given = set(map(repr, first))
+    yield from (config for config in space.grid(points) if repr(config) not in given)

@@ -44,6 +44,12 @@ def test_the_users_own_configurations_come_first_and_not_again() -> None:
     assert len(suggested) == 7
 
 
+def test_true_and_one_are_different_grid_points() -> None:
+    space = Space({"flag": Choice((True, 1))})
+    grid = Registry.default().make_searcher("grid", {}, space=space, seed=0, initial=[{"flag": True}])
+    assert [repr(grid.suggest(trial)) for trial in range(2)] == ["{'flag': True}", "{'flag': 1}"]
+
+
 def test_large_integers_are_thinned_and_steps_are_kept_whole() -> None:
     space = Space({"width": Int(1, 1000, log=True), "depth": Int(2, 20, step=2)})
     grid = Registry.default().make_searcher("grid", {"points": 4}, space=space, seed=0)
