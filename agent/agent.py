@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from enum import IntEnum
 from functools import partial
 
-import clustertune
 from clustertune.agent.attempt import Attempt, Surroundings
 from clustertune.agent.ending import Asked
 from clustertune.agent.enrolment import Enrolment
@@ -37,6 +36,7 @@ from clustertune.model.messages import (
     Stop,
 )
 from clustertune.model.trial import Ending, EndReason
+from clustertune.model.version import VERSION
 
 _METRICS_POLL_S = 0.1
 _IDLE_POLL_S = 0.5
@@ -144,7 +144,7 @@ class Agent:
     def _hello(self) -> Hello:
         return Hello(
             protocol=PROTOCOL,
-            version=clustertune.__version__,
+            version=VERSION,
             instance=self._enrolment.instance,
             epoch=self._enrolment.epoch,
             token=self._enrolment.token,
@@ -218,6 +218,7 @@ class Agent:
     def _forget(self, attempts: tuple[str, ...]) -> None:
         for name in attempts:
             if name not in self._running:
+                self._known.discard(name)
                 log = self._logs.pop(name, None) or LogFile(self._folder.log(name))
                 log.remove()
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
-import clustertune
 from clustertune import agent, model
 
 _ALONE = ("__init__.py", "training.py")
@@ -17,7 +17,7 @@ def copy_sdk(target: Path) -> None:
     package = target / "clustertune"
     package.mkdir(parents=True, mode=0o700)
     for name in _ALONE:
-        shutil.copyfile(_folder(clustertune.__file__) / name, package / name)
+        shutil.copyfile(_folder(_package_file()) / name, package / name)
     for module in (agent, model):
         assert module.__file__ is not None  # noqa: S101 - both have an __init__.py
         shutil.copytree(
@@ -25,6 +25,13 @@ def copy_sdk(target: Path) -> None:
             package / module.__name__.rpartition(".")[2],
             ignore=shutil.ignore_patterns("__pycache__"),
         )
+
+
+def _package_file() -> str:
+    # Not imported by name: the package's own module is the trial's side, which the agent does not use.
+    found = sys.modules["clustertune"].__file__
+    assert found is not None  # noqa: S101 - it has an __init__.py
+    return found
 
 
 def _folder(init: str) -> Path:

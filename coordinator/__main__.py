@@ -21,7 +21,6 @@ from typing import Any
 
 import uvicorn
 
-import clustertune
 from clustertune.coordinator.coordinator import Coordinator
 from clustertune.coordinator.journal import Journal
 from clustertune.coordinator.places import AlreadyRunning, Places
@@ -30,6 +29,7 @@ from clustertune.definition.cluster import ClusterDefinition
 from clustertune.model.clock import SystemClock
 from clustertune.model.errors import ClustertuneError, JournalDamaged
 from clustertune.model.messages import PROTOCOL
+from clustertune.model.version import VERSION
 from clustertune.provisioner.registry import make_provider
 from clustertune.search.registry import Registry
 
@@ -81,7 +81,7 @@ async def serve(places: Places) -> None:
     places.announce(
         pid=os.getpid(),
         port=listener.getsockname()[1],
-        version=clustertune.__version__,
+        version=VERSION,
         protocol=PROTOCOL,
         started=coordinator.now(),
     )

@@ -10,7 +10,6 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-import clustertune
 from clustertune.coordinator.coordinator import Coordinator
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core.state import Experiment
@@ -20,6 +19,7 @@ from clustertune.model.errors import DefinitionMistake, JournalFull, NoSuchName
 from clustertune.model.messages import PROTOCOL
 from clustertune.model.snapshot import LogPage, Submission
 from clustertune.model.trial import ExperimentState, attempt_id
+from clustertune.model.version import VERSION
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_ROWS = 10_000
@@ -38,7 +38,7 @@ class Refusal(Exception):
 
 def create_app(coordinator: Coordinator, *, token: str, shutdown: Callable[[bool], None]) -> FastAPI:
     """The application. ``shutdown(stop_agents)`` is called when a client asks the coordinator to end."""
-    app = FastAPI(title="clustertune coordinator", version=clustertune.__version__)
+    app = FastAPI(title="clustertune coordinator", version=VERSION)
     _guard(app, token)
     _explain(app)
     _experiments(app, coordinator)
@@ -47,7 +47,7 @@ def create_app(coordinator: Coordinator, *, token: str, shutdown: Callable[[bool
     @app.get("/v1/cluster")
     async def cluster() -> Response:
         """The coordinator, its experiments and its machines."""
-        found = coordinator.cluster_snapshot(version=clustertune.__version__, protocol=PROTOCOL, pid=os.getpid())
+        found = coordinator.cluster_snapshot(version=VERSION, protocol=PROTOCOL, pid=os.getpid())
         return JSONResponse(to_plain(found))
 
     @app.post("/v1/shutdown")

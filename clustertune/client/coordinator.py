@@ -13,6 +13,7 @@ from clustertune.model.codec import FieldError, from_plain, to_plain
 from clustertune.model.errors import ClustertuneError, CoordinatorUnreachable, JournalFull, Mistake
 from clustertune.model.messages import PROTOCOL
 from clustertune.model.snapshot import ClusterSnapshot, ExperimentSnapshot, LogPage, Submission, TrialRow
+from clustertune.model.version import VERSION
 
 if TYPE_CHECKING:
     from clustertune.client.frames import Results
@@ -138,12 +139,10 @@ def _check_protocol(plain: object) -> None:
     theirs = plain.get("protocol") if isinstance(plain, dict) else None
     if theirs == PROTOCOL or not isinstance(plain, dict):
         return
-    from clustertune import __version__
-
     pid = plain.get("pid")
     raise Mistake(
         f"the running coordinator is clustertune {plain.get('version')} (protocol {theirs}), "
-        f"this is clustertune {__version__} (protocol {PROTOCOL}); use that version, "
+        f"this is clustertune {VERSION} (protocol {PROTOCOL}); use that version, "
         f"or end the coordinator with `kill {pid}` (its experiments can be resumed) and try again"
     )
 

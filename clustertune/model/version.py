@@ -1,0 +1,3 @@
+"""The version, for all who say it; importing it runs nothing."""
+
+VERSION = "0.1.0"
