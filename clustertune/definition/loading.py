@@ -23,7 +23,11 @@ from clustertune.model.errors import DefinitionMistake, Mistake, Problem
 Overrides = Sequence[tuple[str, str]]
 
 _STAND_INS: Mapping[str, Any] = {"run": {"call": "stand:in"}, "objective": {"metric": "stand-in", "goal": "minimize"}}
-_ITEM_STAND_INS: Mapping[str, Any] = {"metrics": {"name": "stand-in", "regex": "()"}, "initial": {}}
+_ITEM_STAND_INS: Mapping[str, Any] = {
+    "metrics": {"name": "stand-in", "regex": "()"},
+    "initial": {},
+    "secrets": "STAND_IN",
+}
 """These take the place of what is required and broken, so that the rest can be checked all the same."""
 
 _OWN_FIELDS = frozenset(field_names(ClusterDefinition)) - {"options"}

@@ -39,8 +39,8 @@ PATHS = (
     "resource.min", "resource.max", "scheduler", "scheduler.type", "scheduler.reduction_factor", "searcher",
     "searcher.type", "searcher.points", "trials", "per_trial", "per_trial.gpus", "per_trial.memory", "stop",
     "stop.time", "stop.target", "stop.flat", "seed", "metrics", "metrics.0", "metrics.0.regex", "trial_time", "grace",
-    "initial", "initial.0", "initial.0.lr", "env", "env.A", "secrets", "secrets.0", "python", "workdir", "parallel", "foo",
-    "a..b", "",
+    "initial", "initial.0", "initial.0.lr", "env", "env.A", "secrets", "secrets.0", "python", "workdir", "parallel",
+    "foo", "a..b", "",
 )  # fmt: skip
 
 VALUES = (
