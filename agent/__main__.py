@@ -33,6 +33,9 @@ def main() -> int:
         return ExitCode.MISTAKE
     try:
         return asyncio.run(_run(enrolment, folder))
+    except OSError as error:
+        _log.exception("the folder %s cannot be used: %s", folder.root, error)
+        return ExitCode.MISTAKE
     finally:
         folder.close()
 

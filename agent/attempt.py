@@ -63,7 +63,7 @@ class Attempt:
         self._loop = asyncio.get_running_loop()
         self._redactor = Redactor(start.run.secrets.values())
         self._folder = around.folder.attempt(start.attempt)
-        self.log = LogFile(around.folder.log(start.attempt))
+        self.log = LogFile(around.folder.log(start.attempt), fresh=True)
         self._stream = ReportStream(start.attempt, around.outbox, self._redactor, around.wake)
         self._metrics = JsonLineReader(start.run.resource)
         self._metrics_offset = 0
@@ -79,7 +79,7 @@ class Attempt:
 
     def stop(self, asked: Asked) -> None:
         """SIGTERM now and SIGKILL after the grace; the first to ask is the reason."""
-        if self._asked is not None or self.over:
+        if self._asked is not None or self.over or (self._child is not None and self._child.exited.done()):
             return
         self._asked = asked
         if self._placing is not None:
@@ -126,7 +126,6 @@ class Attempt:
             if self._asked is None:
                 raise
             return None
-        self._began_s = self._loop.time()
         self._around.outbox.append(partial(Started, attempt=self._start.attempt, pid=child.pid))
         self._around.wake()
         self._stream.open()
@@ -148,6 +147,7 @@ class Attempt:
         read_end, write_end = os.pipe()
         self._output = Output(read_end, self._loop, self.log, self._redactor, self._on_line if self._patterns else None)
         self._output.add(place.spawner.take_printed())
+        self._began_s = self._loop.time()
         return await place.spawner.start(order, write_end)
 
     def _prepare(self) -> None:

@@ -16,15 +16,17 @@ class LogFile:
     The beginning is in one file, the end in two more that take turns; ``close`` joins them.
     """
 
-    def __init__(self, path: Path, half_bytes: int = HALF_BYTES) -> None:
-        """Goes on with a log that is there already, of an earlier agent, as far as reading it goes."""
+    def __init__(self, path: Path, half_bytes: int = HALF_BYTES, *, fresh: bool = False) -> None:
+        """Reads a log that is there already, of an earlier agent; a ``fresh`` one takes its place."""
         self.path = path
         self._half = half_bytes
+        self._file: int | None = None
         self._newer, self._older = path.with_suffix(".newer"), path.with_suffix(".older")
+        if fresh:
+            self.remove()
         self.size = path.stat().st_size if path.exists() else 0
         self._head = self.size
         self._turn = 0  # bytes in the newer of the two files
-        self._file: int | None = None
         self._joined_gap = 0  # bytes left out, once joined
         self._note = b""
         self.tail = b""

@@ -42,7 +42,7 @@ class Nursery:
         self._folder, self._sdk, self._records = folder, sdk, records
         self._current: dict[Key, SpawnerLink] = {}
         self._all: set[SpawnerLink] = set()
-        self._unsafe: dict[Key, str] = {}
+        self._unsafe: dict[Key, SpawnerLink] = {}  # ended ones, for what they found
         self._loop = asyncio.get_running_loop()
 
     async def place(self, run: RunSpec, cpus: float) -> Place:
@@ -54,16 +54,19 @@ class Nursery:
         if run.call is None:
             return Place(await self._plain(interpreter), environment, interpreter)
         key = (interpreter, run.workdir, run.call, *sorted(environment.items()))
-        known = key in self._unsafe
-        if not known and not sys.platform.startswith("linux"):
-            self._unsafe[key] = f"forking is not safe on {sys.platform}"
-        if key not in self._unsafe:
-            warm = await self._warm(key, interpreter, environment, run)
+        if not sys.platform.startswith("linux"):
+            fresh, first = f"forking is not safe on {sys.platform}", False
+        else:
+            known = self._unsafe.get(key)
+            warm = known if known is not None and not _has_changed(known.files) else None
+            first = warm is None
+            warm = warm or await self._warm(key, interpreter, environment, run)
             if not warm.unsafe:
                 return Place(warm, environment, interpreter)
-            self._unsafe[key] = warm.unsafe
+            self._unsafe[key] = warm
             self._retire(key, warm)
-        return Place(await self._plain(interpreter), environment, interpreter, self._unsafe[key], first=not known)
+            fresh = warm.unsafe
+        return Place(await self._plain(interpreter), environment, interpreter, fresh, first)
 
     async def _plain(self, interpreter: str) -> SpawnerLink:
         spawner = self._current.get((interpreter,))

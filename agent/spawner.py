@@ -81,6 +81,8 @@ class Spawner:
                     self._woken.recv(4096)
                     continue
                 data, received, _, _ = socket.recv_fds(self._link, 65536, 16)
+                for descriptor in received:
+                    os.set_inheritable(descriptor, False)  # it comes without that mark, whatever the sender's had
                 descriptors += received
                 if not data:
                     return

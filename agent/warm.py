@@ -43,6 +43,7 @@ def load(call: str, workdir: str) -> Function:
     except OSError as error:
         raise Unstartable(f"the working directory {workdir} cannot be entered: {error.strerror}") from error
     sys.path[0] = workdir
+    sys.argv[:] = [module_name]
     try:
         module = importlib.import_module(module_name)
         function = attrgetter(name)(module)

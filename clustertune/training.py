@@ -104,12 +104,13 @@ class _Channel:
         self.reports = 0
         self.last_level = 0
         self._warned = False
-        self._forget()
-
-    def _forget(self) -> None:
-        """A forked child must not write on its parent's connection, nor wait for a lock of a thread left behind."""
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
+
+    def begin_anew(self) -> None:
+        """A forked child must not write on its parent's connection, nor wait for a lock of a thread left behind."""
+        self._lock = threading.Lock()
+        self._drop()
 
     def report(self, level: int | None, metrics: dict[str, float]) -> None:
         """Sends one report; blocks only while the agent cannot take more, which bounds memory."""
@@ -170,7 +171,7 @@ class _Channel:
 
 _channel = _Channel()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_channel._forget)
+    os.register_at_fork(after_in_child=_channel.begin_anew)
 
 
 def _tell_infeasible(

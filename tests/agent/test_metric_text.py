@@ -1,0 +1,84 @@
+"""Numbers in text: patterns, and lines of JSON."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clustertune.agent.metric_text import JsonLineReader, PatternReader, as_level
+from clustertune.model.messages import MetricPattern
+
+
+def patterns(**regexes):
+    return PatternReader([MetricPattern(name, regex) for name, regex in regexes.items()], "loss", "epoch")
+
+
+def test_a_report_is_complete_when_the_objective_was_found():
+    reader = patterns(loss=r"loss (\S+)", accuracy=r"acc (?P<value>\S+)")
+    assert reader.line("acc 0.5").report is None
+    assert reader.line("loss 2e-1").report == (1, {"accuracy": 0.5, "loss": 0.2})
+    assert reader.line("loss 1").report == (2, {"loss": 1.0})
+
+
+def test_the_resource_is_the_last_one_found_else_counted_on():
+    reader = patterns(loss=r"loss (\S+)", epoch=r"epoch (\d+)")
+    assert reader.line("epoch 4 loss 1").report == (4, {"loss": 1.0})
+    assert reader.line("loss 1").report == (5, {"loss": 1.0})
+    reader.line("epoch 9")
+    assert reader.line("loss 1").report == (9, {"loss": 1.0})
+
+
+def test_what_matches_and_is_no_number_is_a_notice():
+    reader = patterns(loss=r"loss (\S+)", epoch=r"epoch (\S+)")
+    found = reader.line("loss low epoch 1.5")
+    assert found.report is None
+    assert len(found.notices) == 2
+    assert math.isnan(reader.line("loss nan").report[1]["loss"])
+
+
+@pytest.mark.parametrize("regex", ["loss", "(a)(b)", "("])
+def test_a_pattern_without_its_one_group_is_refused(regex):
+    with pytest.raises(ValueError, match="the pattern of loss"):
+        patterns(loss=regex)
+
+
+def test_json_lines_carry_their_level_or_are_counted():
+    reader = JsonLineReader("epoch")
+    found = reader.feed(b'{"loss": 1}\n{"loss": 2, "epoch": 7}\n{"loss": 3, "step": 9.0}\n{"loss": 4}\n')
+    assert [one.report for one in found] == [
+        (1, {"loss": 1.0}), (7, {"loss": 2.0}), (9, {"loss": 3.0}), (10, {"loss": 4.0}),
+    ]  # fmt: skip
+
+
+def test_json_that_is_no_report_is_a_notice():
+    for line in (
+        b"garbage",
+        b"[1]",
+        b'{"phase": "train"}',
+        b'{"loss": 1, "step": -1}',
+        b"[" * 100000,
+        b'{"loss": true}',
+    ):
+        (found,) = JsonLineReader("epoch").feed(line + b"\n")
+        assert found.report is None
+        assert len(found.notices) == 1
+
+
+@given(st.lists(st.integers(1, 9), max_size=20))
+def test_lines_are_whole_however_they_arrive(sizes):
+    text = b"".join(b'{"loss": %d}\n' % number for number in range(12))
+    reader, found, position = JsonLineReader("epoch"), [], 0
+    for size in sizes:
+        found += reader.feed(text[position : position + size])
+        position += size
+    found += reader.feed(text[position:-1])
+    found += reader.feed(b"", last=True)
+    assert [one.report for one in found] == [(number + 1, {"loss": float(number)}) for number in range(12)]
+
+
+def test_levels_are_positive_integers():
+    assert [as_level(value) for value in (1, 3.0, 10**400)] == [1, 3, None]
+    assert [as_level(value) for value in (0, -1, 1.5, math.nan, math.inf, True, "1", None)] == [None] * 8

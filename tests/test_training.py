@@ -1,0 +1,192 @@
+"""The trial's side, as a program that runs by hand and under an agent uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import clustertune
+from clustertune import training
+
+
+@pytest.fixture(autouse=True)
+def channel(monkeypatch):
+    """Each test as if in a new process, outside of any trial."""
+    for name in [name for name in os.environ if name.startswith("CLUSTERTUNE_")]:
+        monkeypatch.delenv(name)
+    fresh = training._Channel()
+    monkeypatch.setattr(training, "_channel", fresh)
+    yield fresh
+    fresh._drop()
+
+
+@pytest.fixture
+def agent(tmp_path, monkeypatch):
+    """The agent's end of the socket: ``lines(n)`` waits for n lines, the introduction apart."""
+    path = tmp_path / "s"
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    server.listen()
+    monkeypatch.setenv("CLUSTERTUNE_SOCKET", str(path))
+    monkeypatch.setenv("CLUSTERTUNE_ATTEMPT", "digits:0:1")
+    monkeypatch.setenv("CLUSTERTUNE_KEY", "k")
+    server.settimeout(20)
+    yield server
+    server.close()
+
+
+def test_by_hand_reports_are_printed(capsys):
+    clustertune.report(3, validation_error=0.12, accuracy=1)
+    clustertune.report(loss=float("nan"))
+    assert capsys.readouterr().out == "step 3: validation_error=0.12 accuracy=1\nstep 4: loss=nan\n"
+
+
+def test_under_an_agent_reports_travel_as_lines(agent, capsys):
+    clustertune.report(loss=1)
+    clustertune.report(7, loss=float("inf"))
+    connection, _ = agent.accept()
+    with connection, connection.makefile() as lines:
+        assert json.loads(lines.readline()) == {"attempt": "digits:0:1", "key": "k"}
+        assert json.loads(lines.readline()) == {"step": 1, "metrics": {"loss": 1.0}}
+        assert json.loads(lines.readline()) == {"step": 7, "metrics": {"loss": float("inf")}}
+    assert capsys.readouterr().out == ""
+
+
+def test_numpy_scalars_are_numbers(capsys):
+    numpy = pytest.importorskip("numpy")
+    clustertune.report(numpy.int64(2), loss=numpy.float32(0.5))
+    assert capsys.readouterr().out == "step 2: loss=0.5\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [
+        ("0.1", TypeError, "metric 'loss' must be a number, found '0.1' (str)"),
+        (None, TypeError, "metric 'loss' must be a number, found None (NoneType)"),
+        ([1], TypeError, "metric 'loss' must be a number, found [1] (list)"),
+        (10**400, ValueError, "metric 'loss' must be one number, found 1000"),
+    ],
+)
+def test_a_metric_that_is_no_number_is_named(value, kind, text):
+    with pytest.raises(kind) as raised:
+        clustertune.report(1, loss=value)
+    assert str(raised.value).startswith(text)
+
+
+@pytest.mark.parametrize(("step", "kind"), [(0, TypeError), (-3, ValueError), (1.5, TypeError), ("1", TypeError)])
+def test_a_step_that_is_no_positive_integer_is_refused(step, kind):
+    with pytest.raises((TypeError, ValueError), match="the step must be a positive integer, found"):
+        clustertune.report(step, loss=1)
+
+
+def test_a_report_of_nothing_and_a_named_step_are_refused():
+    with pytest.raises(TypeError, match="at least one metric"):
+        clustertune.report(1)
+    with pytest.raises(TypeError, match="the step comes first"):
+        clustertune.report(step=1, loss=2)
+
+
+def test_an_agent_that_is_gone_is_a_warning_and_no_crash(agent, capsys):
+    clustertune.report(loss=1)
+    connection, _ = agent.accept()
+    connection.close()
+    agent.close()
+    for _ in range(5):
+        clustertune.report(loss=1)
+    shown = capsys.readouterr().err
+    assert shown.startswith("clustertune: the agent does not answer")
+    assert shown.count("\n") == 1
+
+
+def test_threads_write_whole_lines(agent):
+    def many(name):
+        for step in range(1, 201):
+            clustertune.report(step, **{name: step})
+
+    threads = [threading.Thread(target=many, args=(name,)) for name in ("a", "b", "c")]
+    for thread in threads:
+        thread.start()
+    connection, _ = agent.accept()
+    with connection, connection.makefile() as lines:
+        lines.readline()
+        found = [json.loads(lines.readline()) for _ in range(600)]
+    for thread in threads:
+        thread.join()
+    assert [line["step"] for line in found if "b" in line["metrics"]] == list(range(1, 201))
+
+
+def test_an_interrupted_report_is_not_glued_to_the_next(agent, channel):
+    clustertune.report(loss=1)
+    first, _ = agent.accept()
+
+    class Interrupting:
+        def sendall(self, data):
+            first_half.sendall(data[:5])
+            raise clustertune.Stopped
+
+        def close(self):
+            first_half.close()
+
+    first_half, channel._socket = channel._socket, Interrupting()
+    with pytest.raises(clustertune.Stopped):
+        clustertune.report(loss=2)
+    clustertune.report(loss=3)
+    second, _ = agent.accept()
+    with first, second, first.makefile() as old, second.makefile() as new:
+        assert [line.endswith("\n") for line in old] == [True, True, False]
+        assert json.loads(new.readline())["key"] == "k"
+        assert json.loads(new.readline()) == {"step": 3, "metrics": {"loss": 3.0}}
+
+
+def test_config_is_read_or_given_or_explained(tmp_path, monkeypatch):
+    assert clustertune.config(default={"lr": 0.1}) == {"lr": 0.1}
+    with pytest.raises(RuntimeError, match=r"clustertune tune.*config\(default="):
+        clustertune.config()
+    (tmp_path / "config.json").write_text('{"lr": 0.5, "solver": "sgd"}')
+    monkeypatch.setenv("CLUSTERTUNE_CONFIG", str(tmp_path / "config.json"))
+    assert clustertune.config(default={"lr": 0.1}) == {"lr": 0.5, "solver": "sgd"}
+
+
+def test_target_is_the_level_to_reach(monkeypatch):
+    assert clustertune.target() is None
+    monkeypatch.setenv("CLUSTERTUNE_TARGET", "27")
+    assert clustertune.target() == 27
+
+
+def test_importing_the_sdk_costs_milliseconds_and_the_standard_library_only():
+    code = (
+        "import sys, time; before = set(sys.modules); begun = time.perf_counter(); import clustertune;"
+        "print(time.perf_counter() - begun);"
+        "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before} - sys.stdlib_module_names))"
+    )
+    took = []
+    for _ in range(5):
+        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        seconds, modules = found.stdout.splitlines()
+        took.append(float(seconds))
+        assert modules == "clustertune"
+    assert min(took) < 0.015
+
+
+def test_a_report_costs_microseconds_and_no_memory(agent):
+    def swallow():
+        connection, _ = agent.accept()
+        with connection:
+            while connection.recv(1 << 20):
+                pass
+
+    thread = threading.Thread(target=swallow)
+    thread.start()
+    begun = time.perf_counter()
+    for step in range(1, 20001):
+        clustertune.report(step, loss=1 / step)
+    assert (time.perf_counter() - begun) / 20000 < 100e-6
+    training._channel._drop()
+    thread.join()
