@@ -45,6 +45,9 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except ClustertuneError as error:
             _complain(str(error) if isinstance(error, DefinitionMistake) else f"error: {error}")
             raise typer.Exit(exit_code(error)) from None
+        except OSError as error:
+            _complain(f"error: {error}")  # the machine's doing: a full disk, a file that may not be read
+            raise typer.Exit(FAILED) from None
         except Exception as error:  # noqa: BLE001 - the outermost boundary: a bug becomes a report on disk
             _complain(_bug(error))
             raise typer.Exit(BUG) from None

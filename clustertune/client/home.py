@@ -55,17 +55,13 @@ class ClusterFolder:
 
     def token(self) -> str:
         """The REST API's token; empty where there is none."""
-        try:
-            return (self.path / "token").read_text("utf-8").strip()
-        except FileNotFoundError:
-            return ""
+        return _text_of(self.path / "token").strip()
 
     def stored_definition(self) -> dict[str, object] | None:
         """The cluster's definition as it was last written; None where there is none."""
+        text = _text_of(self.definition)
         try:
-            plain = json.loads(self.definition.read_text("utf-8"))
-        except FileNotFoundError:
-            return None
+            plain = json.loads(text) if text else None
         except ValueError as error:
             raise Mistake(f"{self.definition} is not JSON ({error}); delete it, and it is written again") from error
         return plain if isinstance(plain, dict) else None
@@ -74,8 +70,12 @@ class ClusterFolder:
         """Writes ``cluster.json``, whole or not at all."""
         make_private(self.path)
         draft = self.definition.with_suffix(f".{os.getpid()}")
-        draft.write_text(json.dumps(plain, indent=2) + "\n", "utf-8")
-        draft.replace(self.definition)
+        try:
+            draft.write_text(json.dumps(plain, indent=2) + "\n", "utf-8")
+            draft.replace(self.definition)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise _unusable("write to", error) from error
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,21 @@ def make_private(folder: Path) -> None:
         for part in reversed(missing):
             part.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise Mistake(
-            f"cannot write to {error.filename}: {error.strerror}; make it writable, "
-            "or set CLUSTERTUNE_HOME to a folder that is"
-        ) from error
+        raise _unusable("write to", error) from error
+
+
+def _text_of(path: Path) -> str:
+    """Empty where there is no such file. Raises Mistake where it cannot be read."""
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise _unusable("read", error) from error
+
+
+def _unusable(what: str, error: OSError) -> Mistake:
+    return Mistake(
+        f"cannot {what} {error.filename}: {error.strerror}; put that right, "
+        "or set CLUSTERTUNE_HOME to a folder that is yours"
+    )

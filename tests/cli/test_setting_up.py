@@ -71,7 +71,7 @@ def test_doctor_fails_where_the_home_cannot_be(cli: Cli) -> None:
 def test_a_home_that_cannot_be_made_is_a_mistake(cli: Cli) -> None:
     (cli.folder / "file").write_text("")
     done = cli("tune", cli.experiment(QUICK), check=2, CLUSTERTUNE_HOME=str(cli.folder / "file" / "home"))
-    assert "set CLUSTERTUNE_HOME to a folder that is" in done.stderr
+    assert "set CLUSTERTUNE_HOME to a folder that is yours" in done.stderr
 
 
 def test_the_version_is_printed(cli: Cli) -> None:
