@@ -48,10 +48,11 @@ async def serve(places: Places) -> None:
     """Runs until idle, told to end, or unable to go on."""
     definition = _definition(places)
     journal = Journal(places.journal)
+    registry = Registry.default()
     coordinator = Coordinator(
         places=places,
         cluster=definition,
-        algorithms=Registry.default(),
+        algorithms=registry,
         provider=make_provider(definition.provider, folder=places.instances),
         journal=journal,
         clock=SystemClock(),
@@ -70,7 +71,7 @@ async def serve(places: Places) -> None:
         loop.add_signal_handler(number, ending.set)
     agents = await coordinator.link.listen(places.agent_socket())
     await coordinator.begin()
-    app = create_app(coordinator, token=places.token(), shutdown=shutdown)
+    app = create_app(coordinator, registry=registry, token=places.token(), shutdown=shutdown)
     listener = socket.create_server(("127.0.0.1", 0))
     server = _Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", log_config=None))
     running = [

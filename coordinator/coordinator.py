@@ -72,6 +72,7 @@ class Coordinator:
         self.core = Core(
             algorithms=algorithms,
             env=cluster.env,
+            secrets=cluster.secrets,
             instances=(f"{cluster.provider}-0",),
             idle_timeout_s=cluster.idle_timeout_s,
             token_hash=lambda instance, epoch: self.hash(self._token(instance, epoch)),

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from clustertune.coordinator.coordinator import Coordinator
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core.state import Experiment
-from clustertune.definition.experiment import ExperimentDefinition
+from clustertune.definition import ExperimentDefinition, Registry, check_experiment
 from clustertune.model.codec import FieldError, from_plain, to_plain
 from clustertune.model.errors import DefinitionMistake, JournalFull, NoSuchName
 from clustertune.model.messages import PROTOCOL
@@ -36,12 +36,14 @@ class Refusal(Exception):
         self.status = status
 
 
-def create_app(coordinator: Coordinator, *, token: str, shutdown: Callable[[bool], None]) -> FastAPI:
+def create_app(
+    coordinator: Coordinator, *, registry: Registry, token: str, shutdown: Callable[[bool], None]
+) -> FastAPI:
     """The application. ``shutdown(stop_agents)`` is called when a client asks the coordinator to end."""
     app = FastAPI(title="clustertune coordinator", version=VERSION)
     _guard(app, token)
     _explain(app)
-    _experiments(app, coordinator)
+    _experiments(app, coordinator, registry)
     _reading(app, coordinator)
 
     @app.get("/v1/cluster")
@@ -62,7 +64,7 @@ def create_app(coordinator: Coordinator, *, token: str, shutdown: Callable[[bool
     return app
 
 
-def _experiments(app: FastAPI, coordinator: Coordinator) -> None:
+def _experiments(app: FastAPI, coordinator: Coordinator, registry: Registry) -> None:
     @app.post("/v1/experiments")
     async def submit(request: Request) -> Response:
         """Begins an experiment; answers the name that it got."""
@@ -72,7 +74,10 @@ def _experiments(app: FastAPI, coordinator: Coordinator) -> None:
         except FieldError as error:
             raise Refusal(422, f"this is no submission: {error}") from error
         definition = ExperimentDefinition.from_plain(submission.definition)
-        missing = [name for name in definition.secrets if name not in submission.secrets]
+        if problems := check_experiment(definition, registry=registry):
+            raise DefinitionMistake(problems)
+        wanted = [*definition.secrets, *coordinator.cluster.secrets]
+        missing = [name for name in wanted if name not in submission.secrets]
         if missing:
             raise Refusal(422, f"no value was given for the secrets {', '.join(missing)}")
         name = await coordinator.submit(submission, definition.name)
@@ -148,7 +153,7 @@ def _asked(experiment: Experiment, action: str, secrets: dict[str, str]) -> e.Pa
         raise Refusal(409, f"experiment {name} is {state.value} and cannot be {action}d{again}")
     if action == "pause":
         return e.PauseAsked(experiment=name)
-    missing = [key for key in experiment.definition.secrets if key not in secrets]
+    missing = [key for key in experiment.secrets if key not in secrets]
     if missing and (experiment.secrets_missing or state is ExperimentState.PAUSED):
         raise Refusal(422, f"no value was given for the secrets {', '.join(missing)}; set them in the environment")
     return e.ResumeAsked(experiment=name, secrets=not missing)

@@ -61,9 +61,10 @@ class ClusterDefinition(Section):
     )
     provider: Words = Field(default="local", description="Where the machines come from.", examples=["local"])
     idle_timeout_s: PositiveDuration = Field(
-        default=300.0,
+        default=15.0,
         alias="idle_timeout",
-        description="Without an experiment for this long, the coordinator and its agents end.",
+        description="Without an experiment or a question for this long, the coordinator and its agents end; the next "
+        "command starts them again.",
         examples=["5m"],
     )
     python: Words | None = Field(

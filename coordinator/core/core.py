@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from clustertune.coordinator.core import events as e
@@ -19,8 +19,8 @@ from clustertune.coordinator.core.trials import Trials
 class Core:
     """Everything that is decided. No clock, no input or output, no randomness of its own.
 
-    ``instances`` are the names of the machines that the cluster may have; ``token_hash(instance, epoch)`` gives the
-    hash of the token that an agent will hold.
+    ``env`` and ``secrets`` (names) are the cluster's, added to each experiment's own. ``instances`` are the names of
+    the machines that the cluster may have. ``token_hash(instance, epoch)`` gives the hash of an agent's token.
     """
 
     def __init__(
@@ -28,11 +28,12 @@ class Core:
         *,
         algorithms: Algorithms,
         env: Mapping[str, str],
+        secrets: Sequence[str] = (),
         instances: tuple[str, ...],
         idle_timeout_s: float,
         token_hash: Callable[[str, int], str],
     ) -> None:
-        self._desk = Desk(algorithms, env)
+        self._desk = Desk(algorithms, env, secrets)
         self._experiments = experiments = Experiments(self._desk)
         trials = Trials(self._desk, experiments)
         self._slots = Slots(self._desk, experiments)

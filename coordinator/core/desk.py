@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from clustertune.coordinator.core.commands import Command, ReportRow, Step
 from clustertune.coordinator.core.facts import Fact
@@ -15,8 +15,8 @@ from clustertune.model.snapshot import Event
 class Desk:
     """Shared by the parts of the core. A fact that is emitted has changed the state when ``emit`` returns."""
 
-    def __init__(self, algorithms: Algorithms, env: Mapping[str, str]) -> None:
-        self.fold = Fold(algorithms, env)
+    def __init__(self, algorithms: Algorithms, env: Mapping[str, str], secrets: Sequence[str]) -> None:
+        self.fold = Fold(algorithms, env, secrets)
         self.state = self.fold.state
         self.now = 0.0
         self.step = Step()

@@ -54,7 +54,7 @@ class Fleet:
         if running:
             self._desk.emit(f.Restarted(last=event.last, experiments=tuple(x.name for x in running)))
         for experiment in running:
-            experiment.secrets_missing = bool(experiment.definition.secrets)
+            experiment.secrets_missing = bool(experiment.secrets)
         for instance in self._desk.state.instances.values():
             instance.away_since = self._desk.now
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from clustertune.coordinator.core import facts as f
@@ -44,10 +44,10 @@ class Fold:
     ``replay`` is for facts read from the journal: the algorithms, which live calls have told already, are told too.
     """
 
-    def __init__(self, algorithms: Algorithms, env: Mapping[str, str]) -> None:
+    def __init__(self, algorithms: Algorithms, env: Mapping[str, str], secrets: Sequence[str]) -> None:
         self.state = State()
         self._algorithms = algorithms
-        self._env = env
+        self._env, self._secrets = env, secrets
         self._apply: dict[type, Callable[[Any, float], None]] = {
             f.ExperimentCreated: self._experiment_created,
             f.ExperimentChanged: self._experiment_changed,
@@ -101,6 +101,7 @@ class Fold:
         self.state.experiments[fact.experiment] = Experiment(
             name=fact.experiment,
             definition=definition,
+            secrets=tuple(dict.fromkeys([*definition.secrets, *self._secrets])),
             run=run_spec(definition, workdir=fact.workdir, python=fact.python, env=self._env),
             demand=definition.per_trial.demand,
             searcher=self._algorithms.make_searcher(

@@ -69,7 +69,7 @@ def snapshot(
         waiting=waiting(core, experiment),
         failure=experiment.failure,
         folder=folder,
-        secrets=tuple(definition.secrets),
+        secrets=experiment.secrets,
         events=tuple(event for event in experiment.events if event.id > after)[-EVENTS_AT_ONCE:],
     )
 
@@ -107,7 +107,7 @@ def waiting(core: Core, experiment: Experiment) -> str:
     if experiment.state is not ExperimentState.RUNNING:
         return ""
     if experiment.secrets_missing:
-        names = ", ".join(experiment.definition.secrets)
+        names = ", ".join(experiment.secrets)
         return (
             f"the coordinator was restarted and no longer has the secrets {names}; "
             f"`clustertune resume {experiment.name}` hands them over"

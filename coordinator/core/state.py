@@ -64,6 +64,7 @@ class Experiment:
 
     name: str
     definition: ExperimentDefinition
+    secrets: tuple[str, ...]
     run: RunSpec
     demand: Demand
     searcher: Searcher
