@@ -34,13 +34,14 @@ class Records:
         with suppress(OSError):
             (self._folder / str(pid)).unlink()
 
-    def end(self, pid: int) -> None:
-        """Kills the group and session that ``pid`` leads or led, whose spawner has just died."""
-        processes.kill_group(pid)
-        for found in _all_stats():
-            if found.session == pid:
-                processes.kill(found.pid)
-        self.remove(pid)
+    def kill_session(self, leader: int) -> int:
+        """Kills what is left of a trial whose spawner has just died, and returns how many processes that still are."""
+        if not processes.all_pids():
+            return int(processes.kill_group(leader))
+        left = [found.pid for found in _all_stats() if found.session == leader]
+        for pid in left:
+            processes.kill(pid)
+        return len(left)
 
     def kill_all(self, marked_with: Path) -> int:
         """Kills all that earlier agents of the folder ``marked_with`` left, and returns how many processes that were.

@@ -22,6 +22,7 @@ _READ_BYTES = 64 * 1024
 _PRINTED_BYTES = 64 * 1024
 _GRACE_S = 0.2
 _WAIT_S = 5.0
+_BURIAL_POLL_S = 0.002
 
 
 class CannotStart(Exception):
@@ -79,6 +80,7 @@ class SpawnerLink:
         self._buffer = b""
         self._printed = b""
         self._records = records
+        self._burials: set[asyncio.Task[None]] = set()
         self.alive = True
         self._launch(python, environment, sdk)
         self.tell({"do": "prepare", **prepare})
@@ -241,8 +243,17 @@ class SpawnerLink:
         if not child.started.done():
             child.started.set_exception(CannotStart(why))
             return
-        self._records.end(child.pid)
-        child.exited.set_result(Exit(lost=f"{why}, and its trials with it"))
+        burial = asyncio.ensure_future(self._bury(child, f"{why}, and its trials with it"))
+        self._burials.add(burial)
+        burial.add_done_callback(self._burials.discard)
+
+    async def _bury(self, child: Child, why: str) -> None:
+        deadline_s, survivors = self._loop.time() + _WAIT_S, 1
+        while survivors and self._loop.time() < deadline_s:
+            if survivors := self._records.kill_session(child.pid):
+                await asyncio.sleep(_BURIAL_POLL_S)
+        self._records.remove(child.pid)
+        child.exited.set_result(Exit(lost=why, survivors=survivors))
 
     def _wait(self) -> int:
         """Its status. The link ends just before the process does; killing it then changes nothing about its status."""

@@ -202,8 +202,8 @@ def test_killing_the_agent_takes_every_process_along(in_rig):
         await rig.coordinator.send(rig.start(rig.spec(command="sh -c 'sleep 601' & sleep 602", shell=True), 1))
         await rig.coordinator.until(lambda: len(rig.coordinator.reports("digits:0:1")) == 2)
         await rig.coordinator.started("digits:1:1")
+        wait_until(lambda: len(rig.agent.children()) >= 6)
         processes = rig.agent.children()
-        assert len(processes) >= 6
         rig.agent.kill()
         wait_until(lambda: all(gone(process.pid) for process in processes))
 
