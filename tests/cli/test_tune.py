@@ -92,7 +92,7 @@ def test_ctrl_c_pauses_and_resume_goes_on(cli: Cli, home: TestHome) -> None:
         paused = coordinator.experiment("trying")
         assert (paused.state.value, paused.running) == ("paused", ())
     again = cli.begin("resume", "--plain")
-    read_until(again, lambda line: "trial" in line)
+    read_until(again, lambda line: "resumed by" in line)
     cli("stop", "trying")
     assert again.wait(timeout=60) == 0
 
