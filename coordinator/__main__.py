@@ -137,7 +137,6 @@ def main() -> int:
     parser.add_argument("--cluster", required=True)
     arguments = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
-    os.umask(0o077)
     places = Places(arguments.home.absolute(), arguments.cluster)
     try:
         places.prepare()

@@ -58,6 +58,7 @@ class Places:
 
     def lock(self) -> IO[str]:
         """Held for as long as the file is open. Raises AlreadyRunning."""
+        (self.folder / "lock").touch(mode=0o600)
         file = (self.folder / "lock").open("a")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

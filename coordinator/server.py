@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -199,8 +200,13 @@ def _check_journal(coordinator: Coordinator) -> None:
 
 
 async def _body(request: Request) -> dict[str, Any]:
+    read = bytearray()
+    async for piece in request.stream():
+        read += piece
+        if len(read) > MAX_BODY_BYTES:
+            raise Refusal(413, "the request is too large")
     try:
-        body = await request.json() if await request.body() else {}
+        body = json.loads(read) if read else {}
     except ValueError as error:
         raise Refusal(422, f"the request's body is not JSON: {error}") from error
     if not isinstance(body, dict):

@@ -71,6 +71,7 @@ class ClusterFolder:
         make_private(self.path)
         draft = self.definition.with_suffix(f".{os.getpid()}")
         try:
+            draft.touch(mode=0o600)
             draft.write_text(json.dumps(plain, indent=2) + "\n", "utf-8")
             draft.replace(self.definition)
         except OSError as error:

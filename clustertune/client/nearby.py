@@ -93,6 +93,7 @@ class _Start:
             self._folder.store_definition(default_definition(self._folder.name))
         command = [sys.executable, "-m", "clustertune.coordinator"]
         command += ["--home", str(self._folder.home), "--cluster", self._folder.name]
+        self._folder.log.touch(mode=0o600)
         with self._folder.log.open("ab") as log:
             self._log_from = log.tell()
             self._process = subprocess.Popen(

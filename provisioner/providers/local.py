@@ -36,6 +36,7 @@ class Local:
         home = self._folder / intent.instance
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
+            (home / "agent.log").touch(mode=0o600)
             with (home / "agent.log").open("ab") as log:
                 child = subprocess.Popen(
                     [sys.executable, "-m", "clustertune.agent", "--folder", str(home)],
@@ -124,5 +125,6 @@ def _read(path: Path) -> dict[str, object] | None:
 
 def _write_whole(path: Path, value: object) -> None:
     part = path.with_suffix(".part")
+    part.touch(mode=0o600)
     part.write_text(json.dumps(value))
     part.replace(path)
