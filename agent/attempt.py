@@ -6,24 +6,22 @@ import asyncio
 import json
 import os
 import secrets
-import shlex
 import shutil
 import signal
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from clustertune.agent.command import fill
 from clustertune.agent.ending import Asked, Conclusion, Seen, conclude
 from clustertune.agent.environment import attempt_environment
 from clustertune.agent.folder import Folder
 from clustertune.agent.log_file import TAIL_BYTES, LogFile
 from clustertune.agent.metric_text import Found, JsonLineReader, Level, PatternReader
 from clustertune.agent.nursery import Nursery, Place
+from clustertune.agent.orders import order_for
 from clustertune.agent.outbox import Outbox
 from clustertune.agent.output import Output
 from clustertune.agent.redaction import Redactor
@@ -32,14 +30,12 @@ from clustertune.agent.report_stream import ReportStream
 from clustertune.agent.spawner_link import CannotStart, Child, Exit
 from clustertune.model.codec import to_plain
 from clustertune.model.messages import Ended, Start, Started
-from clustertune.model.trial import Ending, EndReason, Report, split_attempt_id
+from clustertune.model.trial import Ending, EndReason, Report
 
 _PATIENCE_S = 1.0
 """How long to wait for pipes and sockets that something beyond our reach still holds open."""
 
 _METRICS_READ_BYTES = 1024 * 1024
-_PYTHON = ("python", "python3")
-_WARM_PROGRAM = "from clustertune.agent.warm import main; main()"
 
 
 @dataclass(frozen=True)
@@ -165,7 +161,7 @@ class Attempt:
         self._around.server.register(self._start.attempt, self)
 
     def _order(self, place: Place) -> dict[str, Any]:
-        """What the spawner is to start. Raises CannotStart."""
+        """What the spawner is told. Raises CannotStart."""
         own = attempt_environment(
             self._start,
             folder=self._folder,
@@ -173,47 +169,9 @@ class Attempt:
             key=self.key,
             machine_has_gpus=self._around.machine_has_gpus,
         )
-        order: dict[str, Any] = {"attempt": self._start.attempt}
-        if self._run.command is not None:
-            return order | self._command(self._run.command, place.interpreter, {**place.environment, **own})
-        if not place.fresh:
-            return order | {"environment": own, "trial": self._trial()}
         if place.first:
             self._stream.notice(f"every trial of {self._run.call} imports it anew, which takes time: {place.fresh}")
-        return order | self._fresh(place.interpreter, {**place.environment, **own})
-
-    def _trial(self) -> dict[str, Any]:
-        return {
-            "seed": self._start.seed,
-            "number": split_attempt_id(self._start.attempt)[1],
-            "objective": self._run.objective,
-            "resource": self._run.resource,
-        }
-
-    def _fresh(self, interpreter: str, environment: Mapping[str, str]) -> dict[str, Any]:
-        """A process of its own for a callable. Begins in the SDK's folder, as spawners do."""
-        settings = json.dumps({"call": self._run.call, "workdir": self._run.workdir, **self._trial()})
-        return {
-            "argv": [interpreter, "-c", _WARM_PROGRAM],
-            "program": interpreter,
-            "workdir": str(self._around.folder.sdk),
-            "environment": {**environment, "CLUSTERTUNE_CALLABLE": settings},
-        }
-
-    def _command(self, command: str, interpreter: str, environment: Mapping[str, str]) -> dict[str, Any]:
-        workdir = self._run.workdir
-        if not Path(workdir).is_dir():
-            raise CannotStart(f"the working directory {workdir} does not exist")
-        try:
-            argv = fill(command, self._start.config, shell=self._run.shell)
-        except ValueError as error:
-            raise CannotStart(str(error)) from error
-        if argv[0] in _PYTHON:
-            argv[0] = interpreter
-        program = _find(argv[0], workdir, environment["PATH"])
-        if program is None:
-            raise CannotStart(f"no such program: {argv[0]}; {_looked(argv[0], workdir, environment['PATH'])}")
-        return {"argv": argv, "program": program, "workdir": workdir, "environment": environment}
+        return order_for(self._start, place, own, self._around.folder.sdk)
 
     def on_reports(self, levels: list[Level], size_bytes: int) -> None:
         elapsed_s = round(max(0.0, self._loop.time() - self._began_s), 6)
@@ -305,21 +263,3 @@ class Attempt:
         """To be called once the coordinator has the Ended."""
         with suppress(OSError):
             shutil.rmtree(self._folder)
-
-
-def _find(program: str, workdir: str, path: str) -> str | None:
-    """Where a shell in ``workdir`` would find it."""
-    if os.sep in program:
-        found = Path(workdir, program)
-        return str(found) if os.access(found, os.X_OK) and not found.is_dir() else None
-    entries = (str(Path(workdir, entry)) for entry in path.split(os.pathsep))
-    return shutil.which(program, path=os.pathsep.join(entries))
-
-
-def _looked(program: str, workdir: str, path: str) -> str:
-    if os.sep not in program:
-        return f"PATH was {path}"
-    found = Path(workdir, program)
-    if found.is_file():
-        return f"{found} is there, and may not be executed: chmod +x {shlex.quote(str(found))}"
-    return f"the working directory was {workdir}"
