@@ -2,13 +2,14 @@
 
 export PYTHON
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint benchmark clean
 
 help:
-	@echo "make demo    tune a small neural network on this machine (about a minute)"
-	@echo "make test    run every test, with coverage"
-	@echo "make lint    ruff, mypy, import contracts, Python versions"
-	@echo "make clean   remove what these made"
+	@echo "make demo       tune a small neural network on this machine (about a minute)"
+	@echo "make test       run every test, with coverage"
+	@echo "make lint       ruff, mypy, import contracts, Python versions"
+	@echo "make benchmark  measure clustertune beside its peers (a quarter of an hour)"
+	@echo "make clean      remove what these made"
 
 demo:
 	@sh .ci/set-up demo
@@ -22,6 +23,9 @@ test:
 lint:
 	@sh .ci/set-up lint
 	@sh .ci/lint .venv/bin
+
+benchmark:
+	@python=$$(sh .ci/find-python) && "$$python" benchmarks/run.py
 
 clean:
 	rm -rf .venv build dist *.egg-info .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
