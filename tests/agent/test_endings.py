@@ -210,6 +210,18 @@ def test_killing_the_agent_takes_every_process_along(in_rig):
     in_rig(scenario)
 
 
+def test_killing_the_agent_ends_an_import_too(in_rig):
+    async def scenario(rig):
+        rig.write("slow.py", "open('begun', 'w').close()\nimport time\ntime.sleep(600)\n")
+        await rig.coordinator.send(rig.start(rig.spec(call="slow:train")))
+        wait_until((rig.workdir / "begun").exists)
+        (spawner,) = rig.agent.children()
+        rig.agent.kill()
+        wait_until(lambda: gone(spawner.pid))
+
+    in_rig(scenario)
+
+
 def test_the_next_agent_kills_what_was_left_before_it_says_hello(in_rig):
     async def scenario(rig):
         # Without its environment, in the trial's group; and with it, in a session of its own.
