@@ -8,15 +8,14 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from machine import descendants, proportional_bytes
 from product import Product, product
 from programs import curves
+from start_up import medians_s
 
 ONE_NUMBER = {"x": {"type": "float", "low": 0, "high": 1}}
 
@@ -95,20 +94,9 @@ def reports(each: int) -> Mapping[str, float]:
 def start_up(times: int) -> Mapping[str, float]:
     """What importing adds to Python's own start, and the whole of ``--help``; medians, taken in turn."""
     command = str(Path(sys.executable).with_name("clustertune"))
-    nothing, imported, shown = _medians(
-        times, [[sys.executable, "-c", ""], [sys.executable, "-c", "import clustertune"], [command, "--help"]]
-    )
+    commands = [[sys.executable, "-c", ""], [sys.executable, "-c", "import clustertune"], [command, "--help"]]
+    nothing, imported, shown = medians_s(commands, times)
     return {"import_ms": (imported - nothing) * 1e3, "help_ms": shown * 1e3, "python_ms": nothing * 1e3}
-
-
-def _medians(times: int, commands: Sequence[Sequence[str]]) -> list[float]:
-    taken: list[list[float]] = [[] for _ in commands]
-    for _ in range(times):
-        for command, seconds in zip(commands, taken, strict=True):
-            began = time.perf_counter()
-            subprocess.run(command, check=True, capture_output=True, cwd="/")
-            seconds.append(time.perf_counter() - began)
-    return [statistics.median(seconds) for seconds in taken]
 
 
 def _no_op(running: Product, trials: int) -> Mapping[str, float]:

@@ -139,7 +139,8 @@ ASHA = Workload(
         _ours("asha", 200, 100),
         _ray("asha SIZE --reuse", 200, 40, "processes used again"),
         _syne_tune("asha", 60, 20, "60 trials"),
-        _optuna("asha SIZE", 200, 100, "threads of one process, in memory, not durable"),
+        _optuna("asha SIZE", 200, 96, "threads of one process, in memory: nothing survives it"),
+        _optuna("asha SIZE --storage journal", 200, 96, "8 processes in all, journal file"),
     ),
 )
 
@@ -168,7 +169,7 @@ REPORTS = Workload(
         _ours("reports", 20_000, 5000),
         _ray("reports SIZE", 300, 100, "300 reports a trial"),
         _syne_tune("reports", 1000, 200, "1000 reports a trial"),
-        _optuna("reports SIZE", 300, 100, "300 reports a trial, 8 processes, journal file"),
+        _optuna("reports SIZE --storage journal", 300, 100, "300 reports a trial, 8 processes, journal file"),
     ),
 )
 
@@ -180,9 +181,10 @@ MEMORY = Workload(
     to_reach=150,
     measurements=(
         _ours("memory", 2000, 500),
-        _ray("memory SIZE --reuse", 500, 100, "500 trials; all of its processes"),
-        _syne_tune("memory", 40, 10, "40 trials; the tuner's process, nothing of the trials"),
-        _optuna("memory SIZE", 2000, 500, "one process of two threads with the trials in it, journal file"),
+        # The runs of the workload no-op, with their memory at the end.
+        _ray("no-op SIZE --reuse", 500, 100, "500 trials; all of its processes"),
+        _syne_tune("no-op", 40, 10, "40 trials; the tuner's process, nothing of the trials"),
+        _optuna("memory SIZE --storage journal", 2000, 500, "one process, the trials run in it, journal file"),
     ),
 )
 
