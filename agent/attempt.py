@@ -29,13 +29,14 @@ from clustertune.agent.report_server import ReportServer
 from clustertune.agent.report_stream import ReportStream
 from clustertune.agent.spawner_link import CannotStart, Child, Exit
 from clustertune.model.codec import to_plain
-from clustertune.model.messages import Ended, Start, Started
+from clustertune.model.messages import Ended, Reports, Start, Started
 from clustertune.model.trial import Ending, EndReason, Report
 
 _PATIENCE_S = 1.0
 """How long to wait for pipes and sockets that something beyond our reach still holds open."""
 
 _METRICS_READ_BYTES = 1024 * 1024
+_DISK_RETRY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,8 @@ class Attempt:
         return f"{self._run.call} was still being imported when trial_time ({self._run.trial_time_s:g} s) was over"
 
     async def _begin(self) -> Child:
-        self._prepare()
+        self._read_patterns()
+        await self._settle_in()
         self._placing = asyncio.ensure_future(self._around.nursery.place(self._run, self._start.cpus))
         if self._asked is not None:
             self._placing.cancel()
@@ -146,18 +148,30 @@ class Attempt:
         self._began_s = self._loop.time()
         return await place.spawner.start(order, write_end)
 
-    def _prepare(self) -> None:
+    def _read_patterns(self) -> None:
         """Raises CannotStart."""
         if self._run.metrics:
             try:
                 self._patterns = PatternReader(self._run.metrics, self._run.objective, self._run.resource)
             except ValueError as error:
                 raise CannotStart(str(error)) from error
-        try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            (self._folder / "config.json").write_text(json.dumps(to_plain(self._start.config)))
-        except OSError as error:
-            raise CannotStart(f"the folder of this attempt cannot be written: {error}") from error
+
+    async def _settle_in(self) -> None:
+        """A disk that is full is no fault of the program's: the attempt waits for room, and says so."""
+        told = False
+        while self._asked is None:
+            try:
+                self._folder.mkdir(mode=0o700, exist_ok=True)
+                (self._folder / "config.json").write_text(json.dumps(to_plain(self._start.config)))
+                break
+            except OSError as error:
+                if not told:
+                    text = f"waits to begin, for its folder cannot be written: {error.strerror} ({self._folder})"
+                    message = partial(Reports, attempt=self._start.attempt, reports=(), notices=(text,))
+                    self._around.outbox.append(message)
+                    self._around.wake()
+                    told = True
+            await asyncio.sleep(_DISK_RETRY_S)
         self._around.server.register(self._start.attempt, self)
 
     def _order(self, place: Place) -> dict[str, Any]:

@@ -16,9 +16,14 @@ from clustertune.model.errors import ClustertuneError, Fenced, ProtocolViolation
 from clustertune.model.messages import MAX_FRAME_BYTES, Hello, LogChunk, Message, Refused, Welcome, decode, encode
 
 FIRST_DELAY_S = 0.05
-LONGEST_DELAY_S = 5.0
+LONGEST_DELAY_S = 1.0
+"""The socket is on this machine, and so a try costs next to nothing."""
+
 _WELCOME_S = 30.0
 _CLOSE_S = 1.0
+
+# websockets 17 raises AttributeError when it closes a connection whose transport was reset under a large frame.
+_LINK_ERRORS = (OSError, asyncio.TimeoutError, WebSocketException, ProtocolViolation, AttributeError)
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +80,7 @@ class Link:
                     await self._enrol(connection)
                     delay_s, last_problem = FIRST_DELAY_S, ""
                     await self._converse(connection)
-            except (OSError, asyncio.TimeoutError, WebSocketException, ProtocolViolation) as error:
+            except _LINK_ERRORS as error:
                 if str(error) != last_problem:
                     last_problem = str(error)
                     _log.warning("no coordinator at %s: %s: %s", self._socket, type(error).__name__, error)

@@ -207,7 +207,9 @@ class AgentLink:
             return
         except ProtocolViolation as violation:
             log.warning("an agent broke the protocol and was disconnected: %s", violation)
-            await socket.close(1002)
+            # websockets 17 raises AttributeError when it closes a connection whose transport was reset.
+            with contextlib.suppress(AttributeError):
+                await socket.close(1002)
 
     async def _attend(self, socket: ServerConnection, hello: Hello) -> None:
         if (older := self._connections.pop(hello.instance, None)) is not None:
