@@ -32,10 +32,10 @@ class Local:
     def launch(self, intent: LaunchIntent) -> None:
         if any(found.instance == intent.instance and found.epoch == intent.epoch for found in self.list()):
             return
-        self.terminate([intent.instance])
         home = self._folder / intent.instance
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
+            self.terminate([intent.instance])
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)
             (home / "agent.log").touch(mode=0o600)
             with (home / "agent.log").open("ab") as log:
                 child = subprocess.Popen(
