@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -100,10 +100,22 @@ def _follow(
         display = _display(plain=plain, as_json=as_json, hint=hint)
         try:
             snapshot = follow(link, display, interrupts, after=after, pause_on_interrupt=pause_on_interrupt)
+        except KeyboardInterrupt:
+            display.close()
+            _tell_of_hasty_leave(found.name)
         finally:
             display.close()
     _conclude(snapshot, link.coordinator.file(found.name, "results.json") if as_json else None)
     raise typer.Exit(_exit_code(snapshot))
+
+
+def _tell_of_hasty_leave(name: str) -> NoReturn:
+    from clustertune.cli.boundary import INTERRUPTED
+    from clustertune.cli.printing import warn
+    from clustertune.cli.program import program
+
+    warn(f"left at once; {name} may still be ending its trials. Go on with: {program()} resume {name}")
+    raise typer.Exit(INTERRUPTED)
 
 
 def _display(*, plain: bool, as_json: bool, hint: str) -> Display:

@@ -23,6 +23,17 @@ def train(config):
         clustertune.report(step, loss=config["x"] + 1 / step)
         time.sleep(0.02)
 """
+STUBBORN = """
+import signal
+import time
+import clustertune
+
+def train(config):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for step in range(1, 2000):
+        clustertune.report(step, loss=config["x"] + 1 / step)
+        time.sleep(0.02)
+"""
 QUICK = """
 import clustertune
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from clustertune.client.home import Home
-from tests.cli.conftest import QUICK, SLOW, Cli, read_until
+from tests.cli.conftest import QUICK, SLOW, STUBBORN, Cli, read_until
 from tests.conftest import TestHome
 
 
@@ -95,6 +95,18 @@ def test_ctrl_c_pauses_and_resume_goes_on(cli: Cli, home: TestHome) -> None:
     read_until(again, lambda line: "resumed by" in line)
     cli("stop", "trying")
     assert again.wait(timeout=60) == 0
+
+
+def test_a_second_ctrl_c_leaves_at_once_and_says_how_to_go_on(cli: Cli) -> None:
+    process = cli.begin("tune", cli.experiment(STUBBORN, more="grace: 3s\n"), "--plain")
+    read_until(process, lambda line: "is the best" in line)
+    process.send_signal(signal.SIGINT)
+    read_until(process, lambda line: "Ctrl-C again" in line)
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "left at once" in rest
+    assert "resume trying" in rest
 
 
 def test_ctrl_c_in_watch_only_leaves(cli: Cli, home: TestHome) -> None:
