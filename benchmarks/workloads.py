@@ -107,7 +107,7 @@ NO_OP = Workload(
     more_is_better=True,
     measurements=(
         _ours("no-op", 500, 200),
-        _ray("no-op SIZE", 24, 8, "24 trials, a process each"),
+        _ray("no-op SIZE", 12, 6, "12 trials, a process each"),
         _ray("no-op SIZE --reuse", 500, 100, "processes used again"),
         _syne_tune("no-op", 40, 10, "40 trials, a process each, polls every 0.05 s"),
         _optuna("no-op SIZE --storage sqlite", 200, 60, "200 trials, 2 processes in all, SQLite"),
