@@ -6,10 +6,8 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 
+from clustertune.model.placeholders import ALL_ARGUMENTS, PLACEHOLDER
 from clustertune.model.trial import Value
-
-_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([A-Za-z_][\w.\-]*)\}")
-_ALL = "args"
 
 
 def fill(command: str, config: Mapping[str, Value], *, shell: bool = False) -> list[str]:
@@ -40,11 +38,11 @@ def as_text(value: Value) -> str:
 
 
 def _fill_word(word: str, texts: Mapping[str, str]) -> Iterator[str]:
-    whole = _PLACEHOLDER.fullmatch(word)
+    whole = PLACEHOLDER.fullmatch(word)
     name = whole.group(1) if whole else None
-    if name is None or (name == _ALL and _ALL in texts):
+    if name is None or (name == ALL_ARGUMENTS and ALL_ARGUMENTS in texts):
         yield _fill_text(word, texts)
-    elif name == _ALL:
+    elif name == ALL_ARGUMENTS:
         for parameter, text in texts.items():
             yield from (f"--{parameter}", text)
     elif name in texts:
@@ -56,8 +54,8 @@ def _fill_text(text: str, texts: Mapping[str, str]) -> str:
         name = match.group(1)
         if name is None:
             return match.group()[0]
-        if name == _ALL and _ALL not in texts:
+        if name == ALL_ARGUMENTS and ALL_ARGUMENTS not in texts:
             return " ".join(f"--{parameter} {value}" for parameter, value in texts.items())
         return texts.get(name, "")
 
-    return _PLACEHOLDER.sub(replace, text)
+    return PLACEHOLDER.sub(replace, text)

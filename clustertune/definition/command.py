@@ -7,18 +7,15 @@ import shlex
 from collections.abc import Collection, Iterator
 
 from clustertune.model.errors import suggestion
+from clustertune.model.placeholders import ALL_ARGUMENTS, PLACEHOLDER
 
 PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 """What a hyperparameter may be called, so that {name} and --name work for every one."""
 
-ALL_ARGUMENTS = "args"
-
-_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([A-Za-z_][\w.\-]*)\}")
-
 
 def command_problems(command: str, parameters: Collection[str], *, shell: bool) -> Iterator[str]:
     """What is wrong with a command."""
-    for match in _PLACEHOLDER.finditer(command):
+    for match in PLACEHOLDER.finditer(command):
         name = match.group(1)
         if name is not None and name != ALL_ARGUMENTS and name not in parameters:
             known = suggestion(name, [*parameters, ALL_ARGUMENTS])
@@ -33,7 +30,7 @@ def program_of(command: str) -> list[str]:
 
 
 def has_placeholder(word: str) -> bool:
-    return any(match.group(1) for match in _PLACEHOLDER.finditer(word))
+    return any(match.group(1) for match in PLACEHOLDER.finditer(word))
 
 
 def _split_problems(command: str) -> Iterator[str]:
