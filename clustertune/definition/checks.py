@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Collection, Iterator
 
 from clustertune.definition.algorithms import Kind, Registry
-from clustertune.definition.command import ALL_ARGUMENTS, PARAMETER_NAME, command_problems
+from clustertune.definition.command import PARAMETER_NAME, command_problems
 from clustertune.definition.document import FieldPath
 from clustertune.definition.experiment import NAME_PATTERN, ExperimentDefinition
 from clustertune.definition.parameters import space_problems
 from clustertune.model.errors import Mistake
+from clustertune.model.placeholders import ALL_ARGUMENTS
 
 Found = Iterator[tuple[FieldPath, str]]
 
