@@ -70,7 +70,8 @@ def _failure(snapshot: ExperimentSnapshot) -> list[Text]:
 def _best(snapshot: ExperimentSnapshot) -> list[Text]:
     best = snapshot.best
     if best is None:
-        return [Text(f"no trial has reported {one_line(snapshot.metric)} yet")]
+        metric = one_line(snapshot.metric)
+        return [Text(f"no trial reported {metric}" if snapshot.state.ended else f"no trial has reported {metric} yet")]
     head = Text("best ").append(one_line(snapshot.metric), "bold").append(f" {number(best.value)}", "bold green")
     head.append(f" (trial {best.trial}, {one_line(snapshot.resource)} {best.resource})")
     width = max(map(len, map(one_line, best.config)), default=0)
