@@ -11,6 +11,7 @@ from pathlib import Path
 
 from clustertune.agent import processes
 from clustertune.agent.environment import FOLDER
+from clustertune.model.processes import Stat, boot_id, stat
 
 _PATIENCE_S = 2.0
 
@@ -20,12 +21,12 @@ class Records:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._boot = processes.boot_id()
+        self._boot = boot_id()
 
     def add(self, pid: int, start_time: str = "") -> None:
         """On a full disk the record is missing; the mark in the process's environment is still there to find."""
         if not start_time:
-            found = processes.stat(pid)
+            found = stat(pid)
             start_time = found.start_time if found is not None else ""
         with suppress(OSError):
             (self._folder / str(pid)).write_text(json.dumps({"start_time": start_time, "boot": self._boot}))
@@ -72,23 +73,23 @@ class Records:
                     continue
             path.unlink(missing_ok=True)
         for pid, start_time in found.items():
-            if not processes.all_pids() and (stat := processes.stat(pid)) and stat.start_time == start_time:
+            if not processes.all_pids() and (found_now := stat(pid)) and found_now.start_time == start_time:
                 processes.kill_group(pid)  # where there is no /proc to look through
         return found
 
 
-def _all_stats() -> Iterator[processes.Stat]:
+def _all_stats() -> Iterator[Stat]:
     for pid in processes.all_pids():
-        stat = processes.stat(pid)
-        if stat is not None and stat.state != "Z" and pid != os.getpid():
-            yield stat
+        found = stat(pid)
+        if found is not None and found.state != "Z" and pid != os.getpid():
+            yield found
 
 
-def _is_theirs(found: processes.Stat, leaders: dict[int, str], mark: str) -> bool:
+def _is_theirs(found: Stat, leaders: dict[int, str], mark: str) -> bool:
     if leaders.get(found.pid) == found.start_time:
         return True
     if found.session in leaders:
-        leader = processes.stat(found.session)
+        leader = stat(found.session)
         # Without its leader, a session may be another one that got the same number.
         if leader is not None and leader.start_time == leaders[found.session]:
             return True

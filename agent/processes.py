@@ -5,18 +5,16 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from clustertune.model.processes import LINUX
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_LINUX = sys.platform.startswith("linux")
 # Loaded here, before any fork: a forked child does as little as it can.
-_prctl: Callable[..., int] | None = ctypes.CDLL(None, use_errno=True).prctl if _LINUX else None
+_prctl: Callable[..., int] | None = ctypes.CDLL(None, use_errno=True).prctl if LINUX else None
 
 
 def die_with_parent(yes: bool = True) -> None:
@@ -31,43 +29,9 @@ def adopt_orphans() -> None:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-@dataclass(frozen=True)
-class Stat:
-    """One process. ``start_time`` is text that, with the pid, names a process for as long as the machine is up."""
-
-    pid: int
-    state: str
-    parent: int
-    group: int
-    session: int
-    start_time: str
-
-
-def stat(pid: int) -> Stat | None:
-    """None where there is no such process."""
-    if not _LINUX:
-        return _stat_by_ps(pid)
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            text = file.read()
-    except OSError:
-        return None
-    # The program's name, in parentheses, may hold spaces and parentheses itself.
-    rest = text[text.rindex(b")") + 2 :].split()
-    return Stat(pid, rest[0].decode(), int(rest[1]), int(rest[2]), int(rest[3]), rest[19].decode())
-
-
-def _stat_by_ps(pid: int) -> Stat | None:
-    command = ["/bin/ps", "-o", "state=,ppid=,pgid=,lstart=", "-p", str(pid)]
-    words = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
-    if len(words) < 4:
-        return None
-    return Stat(pid, words[0], int(words[1]), int(words[2]), int(words[2]), " ".join(words[3:]))
-
-
 def all_pids() -> list[int]:
     """Every process of this machine that can be seen; empty where there is no /proc."""
-    if not _LINUX:
+    if not LINUX:
         return []
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - names only, and often
 
@@ -78,13 +42,6 @@ def environment_has(pid: int, entry: str) -> bool:
         return entry.encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return False
-
-
-def boot_id() -> str:
-    """Names the time since the machine was started: start times from before it mean nothing."""
-    with suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return ""
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> bool:

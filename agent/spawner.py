@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from clustertune.agent import processes, trial_process, warm
+from clustertune.model.processes import Stat, stat
 
 _LINGER_S = 2.0
 """How long what a trial left behind may take to die of SIGKILL before its end is told all the same."""
@@ -147,7 +148,7 @@ class Spawner:
             self._say({"say": "unstartable", "attempt": attempt, "error": error})
             return
         self._running[attempt] = _Running(attempt, pid, time.monotonic())
-        found = processes.stat(pid)
+        found = stat(pid)
         self._say({"say": "started", "attempt": attempt, "pid": pid, "start_time": found.start_time if found else ""})
 
     def _fork_callable(self, order: dict[str, Any], output: int) -> tuple[int, str]:
@@ -230,11 +231,11 @@ class Spawner:
         # after a long one, pids may have wrapped around.
         lowest = trial.pid if time.monotonic() - trial.began_s < 1.0 else 0
         for pid in processes.all_pids():
-            if pid > lowest and pid not in self._inherited and self._is_left_by(trial, processes.stat(pid)):
+            if pid > lowest and pid not in self._inherited and self._is_left_by(trial, stat(pid)):
                 left += processes.kill(pid)
         return left
 
-    def _is_left_by(self, trial: _Running, found: processes.Stat | None) -> bool:
+    def _is_left_by(self, trial: _Running, found: Stat | None) -> bool:
         if found is None or found.state == "Z":
             return False
         if found.session == trial.pid:
@@ -244,8 +245,8 @@ class Spawner:
         # An orphan that made a session of its own. One that never called exec shows the environment of this process.
         return not self._running or processes.environment_has(found.pid, f"CLUSTERTUNE_ATTEMPT={trial.attempt}")
 
-    def _children(self) -> list[processes.Stat]:
-        stats = (processes.stat(pid) for pid in processes.all_pids())
+    def _children(self) -> list[Stat]:
+        stats = (stat(pid) for pid in processes.all_pids())
         return [found for found in stats if found is not None and found.parent == os.getpid()]
 
     def _kill_all(self) -> None:
@@ -273,7 +274,7 @@ def _has_ended(pid: int) -> bool:
 
 
 def _is_zombie(pid: int) -> bool:
-    found = processes.stat(pid)
+    found = stat(pid)
     return found is None or found.state.startswith("Z")
 
 

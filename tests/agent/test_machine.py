@@ -9,7 +9,6 @@ import sys
 import psutil
 import pytest
 
-from clustertune.agent import processes
 from clustertune.agent.environment import attempt_environment, shared_environment
 from clustertune.agent.folder import Folder, FolderTaken, file_name
 from clustertune.agent.inventory import cpu_quotas, memory_limits, parse_nvidia_smi, take_inventory, visible_gpus
@@ -17,6 +16,7 @@ from clustertune.agent.leftovers import Records
 from clustertune.agent.sdk import copy_sdk
 from clustertune.model.instance import Gpu
 from clustertune.model.messages import RunSpec, Start
+from clustertune.model.processes import stat
 
 
 def tree(root, files):
@@ -139,9 +139,9 @@ def test_a_process_with_an_odd_name_is_read_right(tmp_path):
     program = tmp_path / "a) R 1 (b"
     program.symlink_to("/bin/sleep")
     process = subprocess.Popen([str(program), "600"], start_new_session=True)
-    found = processes.stat(process.pid)
+    found = stat(process.pid)
     assert found is not None
     assert (found.parent, found.group, found.session) == (os.getpid(), process.pid, process.pid)
     process.kill()
     process.wait()
-    assert processes.stat(process.pid) is None
+    assert stat(process.pid) is None
