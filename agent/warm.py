@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import json
 import os
+import random  # here and not where it is used: each forked trial would pay its 3 ms again
 import signal
 import site
 import sys
@@ -177,8 +178,6 @@ def _die_of(number: int) -> None:
 def seed_generators(seed: int, trial: int) -> None:
     """Seeds ``random``, and NumPy's global generator where it is loaded, from the experiment's seed and the trial."""
     derived = int.from_bytes(hashlib.sha256(f"{seed}:{trial}".encode()).digest()[:4], "big")
-    import random
-
     random.seed(derived)
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed(derived)

@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,17 +46,18 @@ def measure(command: Sequence[str], *, limit_s: float) -> Measured:
     """Runs the command, whose last line of output is its figures in JSON. Raises MeasurementFailed."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # CPU time of detached processes is ours to count too
     busy, own, began = _busy_s(), _own_s(), time.monotonic()
-    child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | ONE_THREAD
-    )
-    try:
-        with _Watch() as watch:
+    # Some tuners leave files where they are started.
+    with tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as folder, _Watch() as watch:
+        child = subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | ONE_THREAD
+        )
+        try:
             output, errors = child.communicate(timeout=limit_s)
-    except subprocess.TimeoutExpired:
-        _end_descendants(0.0)
-        raise MeasurementFailed(f"{' '.join(command)} took more than {limit_s:.0f} s") from None
-    wall_s, busy_s = time.monotonic() - began, _busy_s() - busy
-    left = _end_descendants(_LEAVE_S)
+        except subprocess.TimeoutExpired:
+            _end_descendants(0.0)
+            raise MeasurementFailed(f"{' '.join(command)} took more than {limit_s:.0f} s") from None
+        wall_s, busy_s = time.monotonic() - began, _busy_s() - busy
+        left = _end_descendants(_LEAVE_S)
     cpu_s = max(_own_s() - own, watch.cpu_s)
     if child.returncode or not output.strip():
         raise MeasurementFailed(f"{' '.join(command)} ended with {child.returncode}:\n{errors[-3000:]}")
