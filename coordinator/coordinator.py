@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import logging
@@ -25,7 +26,7 @@ from clustertune.coordinator.result_writer import ResultWriter
 from clustertune.coordinator.results import Written
 from clustertune.definition.cluster import ClusterDefinition
 from clustertune.model.clock import Clock
-from clustertune.model.errors import NoSuchName, ProviderError, ProviderFatal
+from clustertune.model.errors import JournalFull, NoSuchName, ProviderError, ProviderFatal
 from clustertune.model.instance import Inventory
 from clustertune.model.messages import Ended, Leave, Reports, Start, Started, Stop
 from clustertune.model.snapshot import ClusterSnapshot, ExperimentSnapshot, InstanceRow, Submission, TrialRow
@@ -33,6 +34,7 @@ from clustertune.model.trial import ExperimentState
 from clustertune.provisioner.contracts import LaunchIntent, Provider
 
 TICK_S = 1.0
+STUCK_POLL_S = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +111,8 @@ class Coordinator:
         """Before the end: agents that run nothing leave (or all do), results and logs are made complete."""
         await self.logs.settled()
         self.handle_step(self.core.leave(self.now(), stop_agents=stop_agents))
-        await self.committed()
+        with contextlib.suppress(JournalFull):
+            await self.committed()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=20)
         await self.results.settle_all()
@@ -156,7 +159,7 @@ class Coordinator:
         self.journal.append(entry, done)
 
     async def committed(self) -> None:
-        """Returns once everything handed in so far is on disk."""
+        """Returns once everything handed in so far is on disk. Raises JournalFull as soon as the disk refuses."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def done() -> None:
@@ -164,7 +167,10 @@ class Coordinator:
                 future.set_result(None)
 
         self.journal.append(Entry(now=self.now()), done)
-        await future
+        while not future.done():
+            await asyncio.wait([future], timeout=STUCK_POLL_S)
+            if self.journal.problem and not future.done():
+                raise JournalFull(self.journal.problem)
 
     async def writable(self) -> None:
         while self.journal.problem:
@@ -313,7 +319,7 @@ class Coordinator:
         Who hears that an experiment has ended finds its files complete.
         """
         experiment = self.experiment(name)
-        if not self.journal.problem:
+        with contextlib.suppress(JournalFull):
             await self.committed()
             if experiment.state is not ExperimentState.RUNNING and not experiment.active:
                 await self.results.settle(name)

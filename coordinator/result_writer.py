@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from clustertune.coordinator.places import Places
 from clustertune.coordinator.results import ResultFiles, Written
 from clustertune.model.clock import Clock
+from clustertune.model.errors import JournalFull
 
 EVERY_S = 0.5
 """How long after a change the files follow, at the soonest."""
@@ -60,11 +61,11 @@ class ResultWriter:
         async with self._locks[name]:
             if self._due.pop(name, None) is None:
                 return
-            await self._committed()
             began = self._clock.monotonic_s()
             try:
+                await self._committed()
                 await asyncio.to_thread(self._of(name).write, self._view(name))
-            except (OSError, sqlite3.OperationalError) as error:
+            except (OSError, sqlite3.OperationalError, JournalFull) as error:
                 log.warning("the results of %s cannot be written now: %s", name, error)
                 self._due[name] = began + AGAIN_S
             now = self._clock.monotonic_s()
