@@ -65,15 +65,21 @@ def resume(
     as_json: options.JsonLines = False,
     detach: Annotated[bool, typer.Option("--detach", help="Resume and leave.")] = False,
 ) -> None:
-    """Go on with a paused experiment and follow it. Secrets are read from the environment again."""
+    """Go on with a paused experiment and follow it. Secrets are read from the environment again.
+
+    One that has completed meanwhile has nothing to go on with: its result is shown.
+    """
     from clustertune.cli.places import find
     from clustertune.cli.submission import secrets_from_environment, secrets_of_cluster
+    from clustertune.model.trial import ExperimentState
     from clustertune.view.follow import last_event_id
 
     found = find(name, cluster)
-    names = found.coordinator.experiment(found.name).secrets
-    secrets = secrets_from_environment([*names, *secrets_of_cluster(found.folder.stored_definition() or {})])
+    snapshot = found.coordinator.experiment(found.name)
     seen = last_event_id(found.coordinator, found.name)
+    if snapshot.state is ExperimentState.COMPLETED:
+        _follow(found, {}, plain=plain, as_json=as_json, pause_on_interrupt=False, after=seen)
+    secrets = secrets_from_environment([*snapshot.secrets, *secrets_of_cluster(found.folder.stored_definition() or {})])
     found.coordinator.resume(found.name, secrets)
     if detach:
         _print_submitted(found, as_json=as_json)
@@ -89,7 +95,8 @@ def _follow(
     as_json: bool,
     pause_on_interrupt: bool,
     after: int = 0,
-) -> None:
+) -> NoReturn:
+    """Until it ends or the user leaves; exits with the code that says which."""
     from clustertune.client.nearby import connect
     from clustertune.view.follow import Link, follow
     from clustertune.view.interrupts import Interrupts

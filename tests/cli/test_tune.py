@@ -163,3 +163,8 @@ def test_a_changed_cluster_file_replaces_an_idle_coordinator(cli: Cli) -> None:
 
 def test_a_cluster_that_nobody_defined_is_a_mistake(cli: Cli) -> None:
     assert "no cluster called 'labb'" in cli("tune", cli.experiment(QUICK), "--cluster", "labb", check=2).stderr
+
+
+def test_resuming_what_has_completed_shows_its_result(cli: Cli) -> None:
+    cli("tune", cli.experiment(QUICK))
+    assert "best loss 0." in cli("resume", "trying").stdout
