@@ -76,7 +76,7 @@ class Session:
         environment = {"BENCHMARK_LOG": str(self.log)}
         ray.init(
             num_cpus=at_once, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
-            configure_logging=False, runtime_env={"env_vars": environment},
+            configure_logging=False, runtime_env={"env_vars": environment}, _temp_dir=str(self._folder / "ray"),
         )  # fmt: skip
         self.began = time.time()
         self.start_s = self.began - before
@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("size", type=int)
     parser.add_argument("--reuse", action="store_true")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="ray-benchmark-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         session = Session(Path(folder), reuse=chosen.reuse)
         figures = WORKLOADS[chosen.workload](session, chosen.size)
         ray.shutdown()
