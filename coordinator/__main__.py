@@ -1,7 +1,7 @@
 """The coordinator's process: ``python -m clustertune.coordinator --home HOME --cluster NAME``.
 
-Exit codes: 0 it was idle or told to end; 4 another coordinator has the cluster; 5 the journal is damaged;
-1 anything else, with the reason in its log.
+Exit codes: 0 it was idle or told to end; 4 another coordinator has the cluster; 5 the journal is damaged; 6 the disk is
+full; 1 anything else, with the reason in its log.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -27,7 +28,7 @@ from clustertune.coordinator.places import AlreadyRunning, Places
 from clustertune.coordinator.server import create_app
 from clustertune.definition.cluster import ClusterDefinition
 from clustertune.model.clock import SystemClock
-from clustertune.model.errors import ClustertuneError, JournalDamaged
+from clustertune.model.errors import ClustertuneError, JournalDamaged, JournalFull
 from clustertune.model.messages import PROTOCOL
 from clustertune.model.version import VERSION
 from clustertune.provisioner.registry import make_provider
@@ -47,7 +48,7 @@ class _Server(uvicorn.Server):
 async def serve(places: Places) -> None:
     """Runs until idle, told to end, or unable to go on."""
     definition = _definition(places)
-    journal = Journal(places.journal)
+    journal = Journal(places.journal, new=not places.has_history())
     registry = Registry.default()
     coordinator = Coordinator(
         places=places,
@@ -148,7 +149,13 @@ def main() -> int:
     except JournalDamaged as error:
         log.error("%s", error)
         return 5
+    except JournalFull as error:
+        log.error("%s", error)
+        return 6
     except (ClustertuneError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            log.error("the disk of %s is full: free some space there, and everything goes on", places.folder)
+            return 6
         log.error("%s: %s", type(error).__name__, error)
         return 1
     return 0

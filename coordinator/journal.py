@@ -57,21 +57,30 @@ class Journal:
 
     Entries are committed in the order in which they were handed in, many in one transaction. While the disk is full
     the same entries are tried again and again: nothing is dropped, nothing later overtakes. ``problem`` is then what to
-    tell people. Raises JournalDamaged when the file is not a whole journal, JournalFull when it cannot be created.
+    tell people. ``new``: there may be no file yet. Raises JournalDamaged when the file is not a whole journal, or gone,
+    JournalFull when it cannot be opened for want of space.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, new: bool = True) -> None:
         self.path = path
         self.problem = ""
         self._queue: queue.SimpleQueue[tuple[Entry, Callable[[], None]] | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._failed: Callable[[Exception], None] | None = None
         self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
+        if not new and not _has_content(path):
+            raise JournalDamaged(
+                f"the journal {path} is gone or empty, and there are experiments beside it that it should know. "
+                f"Put a copy of it back in place, or move {path.parent} away to begin anew"
+            )
         try:
             self._reader = _open(path)
-            self._reader.executescript(_TABLES)
+            if not self._reader.execute("SELECT 1 FROM sqlite_master").fetchone():
+                self._reader.executescript(_TABLES)
+                self._reader.execute("INSERT INTO about VALUES ('schema', ?)", (str(SCHEMA),))
             self._check()
             self._writer = _open(path)
+            self._inode = path.stat().st_ino
         except sqlite3.DatabaseError as error:
             raise _explain(error, path) from error
 
@@ -89,8 +98,7 @@ class Journal:
     def progress(self) -> Iterator[Progress]:
         """What the reports say of each trial."""
         last = self._reader.execute(
-            "SELECT experiment, trial, COUNT(*), MAX(CASE WHEN observed THEN resource END) FROM reports"
-            " GROUP BY experiment, trial"
+            "SELECT experiment, trial, COUNT(*), MAX(resource) FROM reports WHERE observed GROUP BY experiment, trial"
         ).fetchall()
         best = self._best_by_trial()
         for experiment, trial, reports, resource in last:
@@ -204,17 +212,41 @@ class Journal:
             " SET epoch = excluded.epoch, seq = excluded.seq",
             {e.received[0]: e.received for e in entries if e.received is not None}.values(),
         )
+        self._check_place()
         writer.execute("COMMIT")
 
     def _check(self) -> None:
+        """Raises JournalDamaged, or DatabaseError where a table is missing."""
         found = dict(self._reader.execute("SELECT key, value FROM about"))
-        if not found:
-            self._reader.execute("INSERT INTO about VALUES ('schema', ?)", (str(SCHEMA),))
-        elif found.get("schema") != str(SCHEMA):
+        if found.get("schema") != str(SCHEMA):
             raise JournalDamaged(
                 f"{self.path} has schema {found.get('schema')}, and this clustertune knows {SCHEMA}: "
                 "it was written by another version; use that one, or move the file away to begin anew"
             )
+        for table in ("reports", "received"):
+            self._reader.execute(f"SELECT 1 FROM {table} LIMIT 1")  # noqa: S608 - our own names
+        count, last = self._reader.execute("SELECT COUNT(*), COALESCE(MAX(seq), 0) FROM facts").fetchone()
+        if count != last:
+            raise JournalDamaged(
+                f"the journal {self.path} is damaged: {last - count} of {last} facts are missing. Nothing was changed. "
+                "Put a copy of it back in place, or move it away to begin anew"
+            )
+
+    def _check_place(self) -> None:
+        """What is written to a file that was removed or replaced would be lost, and is not acknowledged."""
+        try:
+            found = self.path.stat().st_ino
+        except FileNotFoundError:
+            found = None
+        if found != self._inode:
+            raise JournalDamaged(
+                f"the journal {self.path} was removed or replaced while it was in use; nothing was acknowledged since. "
+                "Put it back in place, or move its folder away to begin anew"
+            )
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
 
 
 def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

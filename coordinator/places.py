@@ -52,6 +52,10 @@ class Places:
     def log_of(self, experiment: str, trial: int, attempt: int) -> Path:
         return self.experiment(experiment) / "logs" / f"{trial}-{attempt}.log"
 
+    def has_history(self) -> bool:
+        """Whether experiments ran here, so that there must be a journal."""
+        return any((self.folder / "experiments").iterdir())
+
     def prepare(self) -> None:
         for folder in (self.home, self.home / "clusters", self.folder, self.folder / "experiments", self.instances):
             folder.mkdir(mode=0o700, exist_ok=True, parents=True)

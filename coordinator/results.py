@@ -87,21 +87,24 @@ class ResultFiles:
 
 def results_json(snapshot: ExperimentSnapshot) -> str:
     best = snapshot.best
-    return json.dumps(
-        {
-            "experiment": snapshot.name,
-            "state": snapshot.state.value,
-            "reason": snapshot.reason,
-            "objective": {"metric": snapshot.metric, "goal": snapshot.goal},
-            "best": None
-            if best is None
-            else {"trial": best.trial, "value": best.value, "resource": best.resource, "config": dict(best.config)},
-            "trials": {state: count for state, count in snapshot.counts.items() if count},
-            "reports": snapshot.reports,
-            "elapsed_s": round(snapshot.elapsed_s, 3),
-            "cost_usd": snapshot.cost_usd,
-        },
-        indent=2,
+    return (
+        json.dumps(
+            {
+                "experiment": snapshot.name,
+                "state": snapshot.state.value,
+                "reason": snapshot.reason,
+                "objective": {"metric": snapshot.metric, "goal": snapshot.goal},
+                "best": None
+                if best is None
+                else {"trial": best.trial, "value": best.value, "resource": best.resource, "config": dict(best.config)},
+                "trials": {state: count for state, count in snapshot.counts.items() if count},
+                "reports": snapshot.reports,
+                "elapsed_s": round(snapshot.elapsed_s, 3),
+                "cost_usd": snapshot.cost_usd,
+            },
+            indent=2,
+        )
+        + "\n"
     )
 
 

@@ -208,7 +208,7 @@ class ExperimentDefinition(Section):
     trial_time_s: PositiveDuration | None = Field(
         default=None,
         alias="trial_time",
-        description="An attempt that runs longer is ended, and has failed.",
+        description="An attempt that runs longer is ended. What it reported counts; without a report it has failed.",
         examples=["30m"],
     )
     grace_s: Duration = Field(

@@ -123,7 +123,7 @@ def _mapping_reader(item: Callable[[object], Any]) -> Callable[[object], Any]:
     def read(plain: object) -> Any:
         if not isinstance(plain, dict):
             raise FieldError(f"expected an object, found {_found(plain)}")
-        return {key: item(value) for key, value in plain.items()}
+        return {_read_str(key): item(value) for key, value in plain.items()}
 
     return read
 
@@ -145,8 +145,13 @@ def _as_it_is(plain: object) -> object:
 
 def _read_str(plain: object) -> str:
     if isinstance(plain, str):
-        return plain
+        return plain if plain.isascii() else _encodable(plain)
     raise FieldError(f"expected text, found {_found(plain)}")
+
+
+def _encodable(text: str) -> str:
+    """JSON can name half a character (a lone surrogate), which no file and no terminal takes."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _read_bool(plain: object) -> bool:

@@ -99,6 +99,10 @@ class Ending:
     notices: tuple[str, ...] = ()
 
 
+LARGEST_LEVEL = 2**53
+"""Resource levels are whole numbers from 1 to this."""
+
+
 @dataclass(frozen=True)
 class Report:
     """One set of metric values at one resource level. ``elapsed_s`` counts from the start of the attempt."""

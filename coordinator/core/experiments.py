@@ -29,8 +29,12 @@ class Experiments:
     def pause_asked(self, event: e.PauseAsked) -> None:
         experiment = self._desk.state.experiments[event.experiment]
         if experiment.state is ExperimentState.RUNNING:
-            self._change(experiment, ExperimentState.PAUSED, "paused by the user")
-            self._stop_active(experiment, "paused")
+            self.hold(experiment, "paused by the user")
+
+    def hold(self, experiment: Experiment, reason: str) -> None:
+        """Pauses it: its attempts end, and run again when it is resumed."""
+        self._change(experiment, ExperimentState.PAUSED, reason)
+        self._stop_active(experiment, "paused")
 
     def resume_asked(self, event: e.ResumeAsked) -> None:
         experiment = self._desk.state.experiments[event.experiment]
@@ -103,7 +107,7 @@ class Experiments:
 
     def give_up(self, experiment: Experiment, ending: Ending) -> None:
         count = len(experiment.failed_alike)
-        every = "its only trial" if count == 1 else f"its first {count} trials all"
+        every = "its only trial" if experiment.limit == 1 else f"the first attempts of {count} trials all"
         reason = f"{every} failed in the same way: {ending.error}"
         failure = ending.traceback or ending.log_tail or ending.error
         self.finish(experiment, ExperimentState.FAILED, reason, failure=failure)

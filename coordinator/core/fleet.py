@@ -125,7 +125,7 @@ class Fleet:
             experiment = self._desk.state.experiments[name]
             trial = experiment.trials[number]
             if trial.current is not None:
-                ending = Ending(reason=EndReason.LOST, error=f"lost with its machine: {reason}")
+                ending = Ending(reason=EndReason.LOST, error=f"its machine is gone: {reason}")
                 self._trials.end_attempt(experiment, trial, trial.current, ending)
         self._desk.emit(f.InstanceGone(instance=instance.id, epoch=instance.epoch, reason=reason))
         for experiment in list(self._desk.state.running()):

@@ -187,6 +187,7 @@ class Fold:
     def _attempt_started(self, fact: f.AttemptStarted, now: float) -> None:
         experiment, trial = self._trial(fact.experiment, fact.trial)
         experiment.move(trial, TrialState.RUNNING)
+        experiment.started = True
         if trial.current is not None:
             trial.current.started, trial.current.since = True, now
 

@@ -90,6 +90,8 @@ class Experiment:
     observations: int = 0
     failed_alike: set[int] = field(default_factory=set)
     failure_kind: str | None = None
+    started: bool = False
+    unstartable: int = 0
     secrets_missing: bool = False
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
 

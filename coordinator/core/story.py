@@ -37,7 +37,8 @@ def _ended(experiment: Experiment, trial: Trial, fact: f.AttemptEnded) -> Line:
     value = f", {experiment.definition.objective.metric} {experiment.sign * last:.6g}" if last is not None else ""
     took = f" after {format_duration(fact.ending.elapsed_s)}" if fact.ending.elapsed_s >= 1 else ""
     if fact.ending.reason is EndReason.LOST:
-        text = f"trial {trial.number} was lost with its machine and will run again"
+        why = f": {fact.ending.error}" if fact.ending.error else ""
+        text = f"trial {trial.number} was lost and will run again{why}"
         return "warning", "trial-ended", text, trial.number
     if fact.state is TrialState.PENDING:
         text = f"trial {trial.number} failed and will be tried again: {fact.ending.error}"

@@ -13,7 +13,7 @@ from clustertune.coordinator.core.desk import Desk
 from clustertune.coordinator.core.experiments import Experiments
 from clustertune.coordinator.core.fold import tell_end
 from clustertune.coordinator.core.state import Attempt, Experiment, Trial
-from clustertune.model.trial import Ending, EndReason, ExperimentState, Report, TrialState
+from clustertune.model.trial import LARGEST_LEVEL, Ending, EndReason, ExperimentState, Report, TrialState
 from clustertune.search.contracts import Decision
 
 
@@ -41,10 +41,8 @@ class Trials:
 
     def _take(self, experiment: Experiment, trial: Trial, attempt: Attempt, report: Report) -> None:
         resource = experiment.definition.resource
-        if report.resource <= attempt.resource:
-            what = "again" if report.resource == attempt.resource else f"after {resource.name} {attempt.resource}"
-            text = f"reported {resource.name} {report.resource} {what}; the first report of a level counts"
-            self._desk.notice(experiment, trial, text)
+        if trouble := _level_trouble(report.resource, attempt.resource, resource.name):
+            self._desk.notice(experiment, trial, trouble)
             return
         attempt.resource = report.resource
         value = report.metrics.get(experiment.definition.objective.metric)
@@ -63,8 +61,8 @@ class Trials:
                 observed=observed,
             )
         )
-        experiment.reports += 1
         if observed:
+            experiment.reports += 1
             self._observe(experiment, trial, attempt, report, loss)
 
     def _observe(
@@ -147,7 +145,9 @@ class Trials:
             tell_end(experiment, trial.number, state)
         if ending.reason is not EndReason.LOST and experiment.state is ExperimentState.RUNNING:
             failed = state is TrialState.FAILED or (state is TrialState.PENDING and bool(ending.error))
-            if verdict.note_outcome(experiment, trial, failed=failed, error=ending.error):
+            if verdict.cannot_go_on(experiment, ending):
+                self._experiments.hold(experiment, f"trials cannot be started any more: {ending.error}")
+            elif verdict.note_outcome(experiment, trial, failed=failed, error=ending.error):
                 self._experiments.give_up(experiment, ending)
 
     def _current(self, attempt: str, instance: str, epoch: int) -> tuple[Experiment, Trial, Attempt] | None:
@@ -156,3 +156,14 @@ class Trials:
         if found is None or found[2].instance != instance or found[2].epoch != epoch:
             return None
         return found
+
+
+def _level_trouble(level: int, reached: int, name: str) -> str:
+    """Why a report is left out, by its level; empty for one that counts."""
+    if not 1 <= level <= LARGEST_LEVEL:
+        return f"a report at {name} {level} is left out: levels are whole numbers from 1 to 2**53"
+    if level == reached:
+        return f"reported {name} {level} again; the first report of a level counts"
+    if level < reached:
+        return f"reported {name} {level} after {name} {reached}; levels must grow, and this report is left out"
+    return ""

@@ -45,8 +45,9 @@ def _raised(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialStat
     return TrialState.FAILED
 
 
-def _timed_out(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState:  # noqa: ARG001
-    return TrialState.STOPPED if trial.last_loss is not None else TrialState.FAILED
+def _timed_out(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState:
+    # What it reported counts: a limit on time is a way to spend no more on a trial. One that said nothing hangs.
+    return TrialState.STOPPED if trial.last_loss is not None else _raised(experiment, trial, attempt)
 
 
 def _ended_by_us(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState:
@@ -75,6 +76,18 @@ def no_value(experiment: Experiment) -> str:
     if experiment.definition.metrics:
         return f"ended without a line that the pattern of {metric!r} matches"
     return f"ended without reporting {metric!r}"
+
+
+def cannot_go_on(experiment: Experiment, ending: Ending) -> bool:
+    """Whether a program that ran before cannot even be started any more: not its fault, and waiting may mend it.
+
+    A single one may be due to its configuration; ``experiment.unstartable`` counts those in a row.
+    """
+    if ending.reason is not EndReason.UNSTARTABLE:
+        experiment.unstartable = 0
+        return False
+    experiment.unstartable += 1
+    return experiment.started and experiment.unstartable >= ALIKE_AT_LEAST
 
 
 def failure_kind(error: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
 
 from clustertune.coordinator.places import Places
+from clustertune.model.codec import to_plain
 from clustertune.model.messages import (
     MAX_FRAME_BYTES,
     Ack,
@@ -21,6 +23,7 @@ from clustertune.model.messages import (
     Started,
     Stop,
     Welcome,
+    encode,
 )
 from clustertune.model.trial import Ending, EndReason, Report, TrialState
 from tests.coordinator.house import Agent, house
@@ -230,5 +233,28 @@ def test_files_of_results_are_there_from_the_first_report_on(tmp_path: Path) -> 
                 assert (folder / "best.yaml").read_text().startswith("lr: 0.")
                 assert '"resource": 3' in (folder / "results.json").read_text()
                 assert (folder / "trials.csv").read_text().splitlines()[1].startswith("0,running,1,3,0.1,")
+
+    asyncio.run(main())
+
+
+def test_text_that_no_file_takes_and_levels_beyond_all_bounds_harm_nobody(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as here:
+            await here.submit()
+            async with here.agent(await here.launched()) as agent:
+                await agent.send(Started(seq=1, attempt="digits:0:1", pid=1))
+                odd = '{"type":"reports","seq":2,"attempt":"digits:0:1","notices":["\\ud800"],"reports":'
+                odd += '[{"resource":1,"metrics":{"\\ud800":1,"error":0.5}},'
+                odd += '{"resource":99999999999999999999,"metrics":{}}]}'
+                await agent.socket.send(odd)
+                ending = Ending(reason=EndReason.RAISED, error="?")
+                text = encode(Ended(seq=3, attempt="digits:0:1", ending=ending)).replace("?", "\\ud800")
+                await agent.socket.send(text)
+                await acknowledged(agent, 3)
+            snapshot = await here.coordinator.snapshot("digits")
+            json.dumps(to_plain(snapshot), ensure_ascii=False).encode()
+            assert snapshot.reports == 1
+            await here.coordinator.results.settle_all()
+            assert (here.coordinator.places.experiment("digits") / "reports.csv").read_text().count("\n") == 2
 
     asyncio.run(main())

@@ -13,12 +13,14 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core.commands import ReportRow
 from clustertune.coordinator.journal import Entry, Journal
 from clustertune.model.errors import JournalDamaged
-from clustertune.model.trial import Ending, EndReason, TrialState
+from clustertune.model.trial import LARGEST_LEVEL, Ending, EndReason, TrialState
 
 
 def fact(number: int) -> f.TrialMoved:
@@ -72,7 +74,7 @@ def test_progress_is_the_best_and_the_last_of_what_counted(tmp_path: Path) -> No
     ]
     asyncio.run(write(journal, Entry(now=1.0, reports=rows)))
     first, second = journal.progress()
-    assert (first.reports, first.resource, first.last_loss) == (6, 5, 0.3)
+    assert (first.reports, first.resource, first.last_loss) == (5, 5, 0.3)
     assert (first.best_loss, first.best_resource) == (0.2, 2)
     assert (second.best_loss, second.last_loss) == (None, math.inf)
 
@@ -204,3 +206,57 @@ def test_a_fact_of_a_newer_kind_is_refused_by_name(tmp_path: Path) -> None:
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
     Journal(tmp_path / "j").close()
     assert (tmp_path / "j").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_journal_that_should_be_there_and_is_gone_or_empty_is_not_begun_anew(tmp_path: Path) -> None:
+    with pytest.raises(JournalDamaged, match="is gone or empty"):
+        Journal(tmp_path / "j", new=False)
+    (tmp_path / "j").touch()
+    with pytest.raises(JournalDamaged, match="is gone or empty"):
+        Journal(tmp_path / "j", new=False)
+
+
+@pytest.mark.parametrize("harm", ["DROP TABLE reports", "DELETE FROM facts WHERE seq = 3", "DROP TABLE about"])
+def test_what_was_taken_out_of_a_journal_is_noticed(harm: str, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    asyncio.run(write(journal, *(Entry(now=1.0, facts=[fact(n)]) for n in range(10))))
+    journal.close()
+    with sqlite3.connect(tmp_path / "j") as connection:
+        connection.execute(harm)
+    connection.close()
+    with pytest.raises(JournalDamaged, match="is damaged"):
+        Journal(tmp_path / "j")
+
+
+def test_a_journal_that_is_removed_while_in_use_acknowledges_nothing_more(tmp_path: Path) -> None:
+    async def main() -> Exception:
+        journal = Journal(tmp_path / "j")
+        failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        journal.start(failed.set_result)
+        (tmp_path / "j").unlink()
+        journal.append(Entry(now=1.0, facts=[fact(1)]), lambda: pytest.fail("it was acknowledged"))
+        async with asyncio.timeout(10):
+            error = await failed
+        journal.close()
+        return error
+
+    error = asyncio.run(main())
+    assert isinstance(error, JournalDamaged)
+    assert "was removed or replaced" in str(error)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    resource=st.integers(1, LARGEST_LEVEL),
+    loss=st.none() | st.floats(),
+    metrics=st.dictionaries(st.text(), st.floats(), max_size=4),
+)
+def test_whatever_a_trial_reports_the_journal_takes_it(
+    resource: int, loss: float | None, metrics: dict[str, float], tmp_path: Path
+) -> None:
+    path = tmp_path / f"j{len(list(tmp_path.iterdir()))}"
+    journal = Journal(path)
+    row = ReportRow("x", 0, 1, resource, 0.5, loss, metrics, observed=True)
+    assert asyncio.run(write(journal, Entry(now=1.0, reports=[row]))) == [0]
+    assert next(iter(journal.progress())).resource == resource
+    journal.close()

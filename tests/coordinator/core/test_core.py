@@ -173,7 +173,7 @@ def test_three_trials_that_fail_alike_at_first_end_the_experiment_with_the_trace
         world.end(number, EndReason.RAISED, f"ValueError: shapes ({number}, 3) differ")
     experiment = world.experiment()
     assert experiment.state is ExperimentState.FAILED
-    assert experiment.reason.startswith("its first 3 trials all failed in the same way: ValueError")
+    assert experiment.reason.startswith("the first attempts of 3 trials all failed in the same way: ValueError")
     assert ("digits:3:1", "stopped") in world.stops()
 
 
@@ -418,3 +418,55 @@ def test_a_leaving_coordinator_starts_nothing_and_its_trials_run_again_when_it_i
     fresh = world.restarted()
     fresh.join(slots=2, epoch=2)
     assert fresh.started() == ["digits:0:2", "digits:1:2"]
+
+
+@pytest.mark.parametrize("level", [0, -3, 2**53 + 1, 10**30])
+def test_a_level_that_is_none_is_left_out_and_said(level: int) -> None:
+    world = World()
+    world.submit()
+    world.join(slots=1)
+    world.report(0, level, error=0.5)
+    assert world.reports == []
+    assert "levels are whole numbers from 1 to 2**53" in world.trial(0).notices[0]
+
+
+def test_a_trial_past_its_time_keeps_what_it_reported_and_one_that_said_nothing_is_tried_again() -> None:
+    world = World()
+    world.submit(retries=1, trials=2)
+    world.join(slots=2)
+    world.report(0, 1, error=0.5)
+    world.end(0, EndReason.TIMEOUT, "ran longer than trial_time")
+    assert world.trial(0).state is TrialState.STOPPED
+    world.end(1, EndReason.TIMEOUT, "ran longer than trial_time")
+    assert world.trial(1).attempts == 2
+    world.end(1, EndReason.TIMEOUT, "ran longer than trial_time")
+    assert world.trial(1).state is TrialState.FAILED
+
+
+def test_a_program_that_ran_and_cannot_be_started_any_more_holds_the_experiment() -> None:
+    world = World()
+    world.submit(trials=50)
+    world.join(slots=1)
+    world.report(0, 1, error=0.5)
+    world.end(0)
+    for number in (1, 2, 3):
+        world.end(number, EndReason.UNSTARTABLE, "the working directory /x does not exist")
+    experiment = world.experiment()
+    assert experiment.state is ExperimentState.PAUSED
+    assert experiment.reason == "trials cannot be started any more: the working directory /x does not exist"
+    world.send(e.ResumeAsked(experiment="digits"))
+    assert world.trial(4).state is TrialState.STARTING
+
+
+def test_repeated_steps_are_not_in_the_number_of_reports() -> None:
+    world = World()
+    world.submit()
+    world.join(slots=1)
+    world.report(0, 1, error=0.5)
+    world.report(0, 2, error=0.5)
+    world.send(e.InstanceVanished(instance="local-0", epoch=1, reason="killed"))
+    world.send(e.Ticked(), after_s=5)
+    world.join(slots=1, epoch=2)
+    world.report(0, 1, error=0.5)
+    assert world.experiment().reports == 2
+    assert world.restarted().experiment().reports == 2

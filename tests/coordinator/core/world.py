@@ -126,7 +126,7 @@ def progress(rows: list[c.ReportRow]) -> Iterator[Progress]:
         yield Progress(
             experiment=experiment,
             trial=trial,
-            reports=len(mine),
+            reports=sum(row.observed for row in mine),
             resource=max((row.resource for row in mine if row.observed), default=None),
             last_loss=last.loss if last else None,
             best_loss=best.loss if best else None,
