@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import logging
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from clustertune.coordinator.core import commands as c
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core.core import Core
 from clustertune.coordinator.core.fold import Algorithms
-from clustertune.coordinator.core.snapshots import instance_row, row, snapshot, summary
+from clustertune.coordinator.core.snapshots import row, snapshot
 from clustertune.coordinator.core.state import Experiment
 from clustertune.coordinator.journal import Entry, Journal
 from clustertune.coordinator.logs import Logs
@@ -26,11 +26,10 @@ from clustertune.coordinator.result_writer import ResultWriter
 from clustertune.coordinator.results import Written
 from clustertune.definition.cluster import ClusterDefinition
 from clustertune.model.clock import Clock
-from clustertune.model.errors import JournalFull, NoSuchName, ProviderError, ProviderFatal
+from clustertune.model.errors import JournalFull, ProviderError, ProviderFatal
 from clustertune.model.instance import Inventory
 from clustertune.model.messages import Ended, Leave, Reports, Start, Started, Stop
-from clustertune.model.snapshot import ClusterSnapshot, ExperimentSnapshot, InstanceRow, Submission, TrialRow
-from clustertune.model.trial import ExperimentState
+from clustertune.model.snapshot import ExperimentSnapshot
 from clustertune.provisioner.contracts import LaunchIntent, Provider
 
 TICK_S = 1.0
@@ -64,7 +63,7 @@ class Coordinator:
         self.last_asked = self.started
         self.link = AgentLink(self)
         self.logs = Logs(places, self.link)
-        self._secrets: dict[str, dict[str, str]] = {}
+        self.secrets: dict[str, dict[str, str]] = {}
         self._launch_secret = bytes.fromhex(places.launch_secret())
         self.results = ResultWriter(places=places, clock=clock, view=self._written, committed=self.committed)
         self._on_disk: dict[str, tuple[int, int]] = {}
@@ -122,6 +121,10 @@ class Coordinator:
 
     def uptime_s(self) -> float:
         return self._clock.monotonic_s() - self.started
+
+    def touch(self) -> None:
+        """Somebody asked something."""
+        self.last_asked = self._clock.monotonic_s()
 
     def idle_s(self) -> float:
         """How long nobody has asked anything while nothing ran."""
@@ -197,7 +200,7 @@ class Coordinator:
                     self._spawn(self._terminate(command))
 
     def _start(self, command: c.StartAttempt) -> Start:
-        secrets = self._secrets.get(command.experiment)
+        secrets = self.secrets.get(command.experiment)
         return Start(
             attempt=command.attempt,
             config=command.config,
@@ -278,54 +281,17 @@ class Coordinator:
             reason = "its agent is not running" + (f"; its last words: {words[-500:]}" if words else "")
             self.handle(e.InstanceVanished(instance=instance.id, epoch=instance.epoch, reason=reason))
 
-    # What users ask; each answers once it is on disk
+    # By the clock
 
-    def experiment(self, name: str) -> Experiment:
-        """Raises NoSuchName."""
-        self.last_asked = self._clock.monotonic_s()
-        found = self.core.state.experiments.get(name)
-        if found is None:
-            raise NoSuchName("experiment", name, self.core.state.experiments)
-        return found
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.handle(e.Ticked())
+            if any(not i.connected for i in self.core.state.instances.values()):
+                await self._look_for_instances()
 
-    async def submit(self, submission: Submission, name: str) -> str:
-        """Begins an experiment under the first free one of name, name-2, name-3 … and answers which."""
-        self.last_asked = self._clock.monotonic_s()
-        free, number = name, 1
-        while free in self.core.state.experiments:
-            number += 1
-            free = f"{name}-{number}"
-        self._secrets[free] = dict(submission.secrets)
-        self.handle(
-            e.Submitted(
-                experiment=free,
-                definition=submission.definition,
-                workdir=submission.workdir,
-                python=submission.python,
-            )
-        )
-        await self.committed()
-        return free
-
-    async def ask(self, event: e.PauseAsked | e.ResumeAsked | e.StopAsked, secrets: Mapping[str, str]) -> None:
-        if secrets:
-            self._secrets[event.experiment] = dict(secrets)
-        self.handle(event)
-        await self.committed()
-
-    async def snapshot(self, name: str, after: int = 0) -> ExperimentSnapshot:
-        """Waits for the journal only while it is well: a view must also show that it is not.
-
-        Who hears that an experiment has ended finds its files complete.
-        """
-        experiment = self.experiment(name)
-        with contextlib.suppress(JournalFull):
-            await self.committed()
-            if experiment.state is not ExperimentState.RUNNING and not experiment.active:
-                await self.results.settle(name)
-        return self._snapshot(experiment, after)
-
-    def _snapshot(self, experiment: Experiment, after: int = 0) -> ExperimentSnapshot:
+    def view(self, experiment: Experiment, after: int = 0) -> ExperimentSnapshot:
+        """The experiment as it is, on disk or not yet."""
         return snapshot(
             self.core,
             experiment,
@@ -336,39 +302,10 @@ class Coordinator:
             after=after,
         )
 
-    def rows(self, name: str, offset: int, limit: int) -> list[TrialRow]:
-        experiment, now = self.experiment(name), self.now()
-        return [row(experiment, trial, now) for trial in experiment.trials[offset : offset + limit]]
-
-    def cluster_snapshot(self, *, version: str, protocol: int, pid: int) -> ClusterSnapshot:
-        self.last_asked = self._clock.monotonic_s()
-        state, now = self.core.state, self.now()
-        instances: tuple[InstanceRow, ...] = tuple(instance_row(self.core, i) for i in state.instances.values())
-        return ClusterSnapshot(
-            cluster=self.cluster.name,
-            provider=self.cluster.provider,
-            version=version,
-            protocol=protocol,
-            pid=pid,
-            uptime_s=self.uptime_s(),
-            experiments=tuple(summary(x, cluster=self.cluster.name, now=now) for x in state.experiments.values()),
-            instances=instances,
-            problem=self.journal.problem or self.core.launch_problem,
-        )
-
-    # By the clock
-
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_S)
-            self.handle(e.Ticked())
-            if any(not i.connected for i in self.core.state.instances.values()):
-                await self._look_for_instances()
-
     def _written(self, name: str) -> Written:
         experiment, now = self.core.state.experiments[name], self.now()
         return Written(
-            snapshot=self._snapshot(experiment),
+            snapshot=self.view(experiment),
             rows=[row(experiment, trial, now) for trial in experiment.trials],
             parameters=experiment.definition.space.names,
         )

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
+from clustertune.coordinator.answers import Answers
 from clustertune.coordinator.coordinator import Coordinator
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core.state import Experiment
@@ -44,13 +45,14 @@ def create_app(
     app = FastAPI(title="clustertune coordinator", version=VERSION)
     _guard(app, token)
     _explain(app)
-    _experiments(app, coordinator, registry)
-    _reading(app, coordinator)
+    answers = Answers(coordinator)
+    _experiments(app, coordinator, answers, registry)
+    _reading(app, coordinator, answers)
 
     @app.get("/v1/cluster")
     async def cluster() -> Response:
         """The coordinator, its experiments and its machines."""
-        found = coordinator.cluster_snapshot(version=VERSION, protocol=PROTOCOL, pid=os.getpid())
+        found = answers.cluster_snapshot(version=VERSION, protocol=PROTOCOL, pid=os.getpid())
         return JSONResponse(to_plain(found))
 
     @app.post("/v1/shutdown")
@@ -65,7 +67,7 @@ def create_app(
     return app
 
 
-def _experiments(app: FastAPI, coordinator: Coordinator, registry: Registry) -> None:
+def _experiments(app: FastAPI, coordinator: Coordinator, answers: Answers, registry: Registry) -> None:
     @app.post("/v1/experiments")
     async def submit(request: Request) -> Response:
         """Begins an experiment; answers the name that it got."""
@@ -81,36 +83,36 @@ def _experiments(app: FastAPI, coordinator: Coordinator, registry: Registry) -> 
         missing = [name for name in wanted if name not in submission.secrets]
         if missing:
             raise Refusal(422, f"no value was given for the secrets {', '.join(missing)}")
-        name = await coordinator.submit(submission, definition.name)
+        name = await answers.submit(submission, definition.name)
         return JSONResponse({"name": name}, status_code=201)
 
     @app.get("/v1/experiments/{name}")
     async def show(name: str, after: int = 0) -> Response:
         """The experiment as it is now, with the events newer than ``after``."""
-        return JSONResponse(to_plain(await coordinator.snapshot(name, after)))
+        return JSONResponse(to_plain(await answers.snapshot(name, after)))
 
     @app.post("/v1/experiments/{name}/{action}")
     async def act(name: str, action: str, request: Request) -> Response:
         """Pauses, resumes or stops the experiment."""
         _check_journal(coordinator)
         secrets = _secrets(await _body(request))
-        event = _asked(coordinator.experiment(name), action, secrets)
-        await coordinator.ask(event, secrets)
-        return JSONResponse(to_plain(await coordinator.snapshot(name)))
+        event = _asked(answers.experiment(name), action, secrets)
+        await answers.ask(event, secrets)
+        return JSONResponse(to_plain(await answers.snapshot(name)))
 
 
-def _reading(app: FastAPI, coordinator: Coordinator) -> None:
+def _reading(app: FastAPI, coordinator: Coordinator, answers: Answers) -> None:
     @app.get("/v1/experiments/{name}/trials")
     async def trials(name: str, offset: int = 0, limit: int = 1000) -> Response:
         """Trials by number, a page of them."""
-        coordinator.experiment(name)
+        answers.experiment(name)
         await coordinator.committed()
-        return JSONResponse(to_plain(coordinator.rows(name, max(0, offset), max(0, min(limit, MAX_ROWS)))))
+        return JSONResponse(to_plain(answers.rows(name, max(0, offset), max(0, min(limit, MAX_ROWS)))))
 
     @app.get("/v1/experiments/{name}/files/{file}")
     async def files(name: str, file: str) -> Response:
         """One of the result files, as it stands."""
-        coordinator.experiment(name)
+        answers.experiment(name)
         if file not in _FILES:
             raise Refusal(404, f"there is no file {file!r}; there are {', '.join(_FILES)}")
         await coordinator.results.settle(name)
@@ -122,12 +124,14 @@ def _reading(app: FastAPI, coordinator: Coordinator) -> None:
     @app.get("/v1/experiments/{name}/trials/{trial}/log")
     async def log(name: str, trial: int, attempt: int = 0, offset: int = 0, limit: int = 65536) -> Response:
         """A page of an attempt's output; the last attempt's, unless told."""
-        page = await _log(coordinator, name, trial, attempt, offset, max(1, min(limit, MAX_LOG_BYTES)))
+        page = await _log(
+            coordinator, answers.experiment(name), trial, attempt, offset, max(1, min(limit, MAX_LOG_BYTES))
+        )
         return JSONResponse(to_plain(page))
 
 
-async def _log(c: Coordinator, name: str, number: int, attempt: int, offset: int, limit: int) -> LogPage:
-    experiment = c.experiment(name)
+async def _log(c: Coordinator, experiment: Experiment, number: int, attempt: int, offset: int, limit: int) -> LogPage:
+    name = experiment.name
     if not 0 <= number < len(experiment.trials):
         raise Refusal(404, f"{name} has no trial {number}; it has {len(experiment.trials)} trials, from 0 on")
     trial = experiment.trials[number]

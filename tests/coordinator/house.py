@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from websockets.asyncio.client import ClientConnection, unix_connect
 
+from clustertune.coordinator.answers import Answers
 from clustertune.coordinator.coordinator import Coordinator
 from clustertune.coordinator.journal import Journal
 from clustertune.coordinator.places import Places
@@ -88,12 +89,13 @@ class Agent:
 @dataclass
 class House:
     coordinator: Coordinator
+    answers: Answers
     provider: FakeProvider
     socket: Path
 
     async def submit(self, name: str = "digits", **changes: Any) -> str:
         plain = definition(**changes)
-        return await self.coordinator.submit(Submission(definition=plain, workdir="/x", python="python"), name)
+        return await self.answers.submit(Submission(definition=plain, workdir="/x", python="python"), name)
 
     async def launched(self) -> LaunchIntent:
         async with asyncio.timeout(10):
@@ -143,7 +145,7 @@ async def house(folder: Path) -> AsyncIterator[House]:
     await coordinator.begin()
     running = asyncio.create_task(coordinator.run())
     try:
-        yield House(coordinator, provider, places.agent_socket())
+        yield House(coordinator, Answers(coordinator), provider, places.agent_socket())
     finally:
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -103,9 +103,9 @@ def test_what_is_repeated_after_a_cut_is_counted_once(tmp_path: Path) -> None:
                     await agent.send(reports(again, again))
                 await agent.send(reports(4, 4))
                 await acknowledged(agent, 4)
-            snapshot = await here.coordinator.snapshot("digits")
+            snapshot = await here.answers.snapshot("digits")
             assert snapshot.reports == 4
-            rows = here.coordinator.rows("digits", 0, 1)
+            rows = here.answers.rows("digits", 0, 1)
             assert rows[0].resource == 4
 
     asyncio.run(main())
@@ -138,7 +138,7 @@ def test_a_restarted_coordinator_goes_on_where_its_journal_ends(tmp_path: Path) 
             await agent.send(reports(2, 1, 2))
             await agent.send(Ended(seq=3, attempt="digits:0:1", ending=Ending(reason=EndReason.RETURNED)))
             assert (await agent.next(Start)).attempt == "digits:2:1"
-            snapshot = await here.coordinator.snapshot("digits")
+            snapshot = await here.answers.snapshot("digits")
             assert (snapshot.reports, snapshot.counts["completed"]) == (2, 1)
 
     asyncio.run(main())
@@ -190,7 +190,7 @@ def test_a_stop_reaches_the_agent_and_a_long_log_comes_home(tmp_path: Path) -> N
                 await agent.next(Start)
                 from clustertune.coordinator.core import events as e
 
-                await here.coordinator.ask(e.StopAsked(experiment="digits"), {})
+                await here.answers.ask(e.StopAsked(experiment="digits"), {})
                 assert (await agent.next(Stop)).attempt == "digits:0:1"
                 await agent.next(Stop)
                 ending = Ending(reason=EndReason.STOPPED, log_bytes=len(text), log_tail=text[-100:])
@@ -203,7 +203,7 @@ def test_a_stop_reaches_the_agent_and_a_long_log_comes_home(tmp_path: Path) -> N
                     if there == len(text):
                         break
                 assert (await agent.next(Forget)).attempts == ("digits:0:1",)
-            assert here.coordinator.rows("digits", 0, 1)[0].state is TrialState.STOPPED
+            assert here.answers.rows("digits", 0, 1)[0].state is TrialState.STOPPED
         assert Places(tmp_path, "local").log_of("digits", 0, 1).read_text() == text
 
     asyncio.run(main())
@@ -251,7 +251,7 @@ def test_text_that_no_file_takes_and_levels_beyond_all_bounds_harm_nobody(tmp_pa
                 text = encode(Ended(seq=3, attempt="digits:0:1", ending=ending)).replace("?", "\\ud800")
                 await agent.socket.send(text)
                 await acknowledged(agent, 3)
-            snapshot = await here.coordinator.snapshot("digits")
+            snapshot = await here.answers.snapshot("digits")
             json.dumps(to_plain(snapshot), ensure_ascii=False).encode()
             assert snapshot.reports == 1
             await here.coordinator.results.settle_all()

@@ -1,0 +1,86 @@
+"""What clients ask of a coordinator, answered once it is on disk."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+
+from clustertune.coordinator.coordinator import Coordinator
+from clustertune.coordinator.core import events as e
+from clustertune.coordinator.core.snapshots import instance_row, row, summary
+from clustertune.coordinator.core.state import Experiment
+from clustertune.model.errors import JournalFull, NoSuchName
+from clustertune.model.snapshot import ClusterSnapshot, ExperimentSnapshot, Submission, TrialRow
+from clustertune.model.trial import ExperimentState
+
+
+class Answers:
+    """Every method that changes something raises JournalFull when the disk refuses it."""
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
+
+    def experiment(self, name: str) -> Experiment:
+        """Raises NoSuchName."""
+        self._coordinator.touch()
+        found = self._coordinator.core.state.experiments.get(name)
+        if found is None:
+            raise NoSuchName("experiment", name, self._coordinator.core.state.experiments)
+        return found
+
+    async def submit(self, submission: Submission, name: str) -> str:
+        """Begins an experiment under the first free one of name, name-2, name-3 … and answers which."""
+        self._coordinator.touch()
+        free, number = name, 1
+        while free in self._coordinator.core.state.experiments:
+            number += 1
+            free = f"{name}-{number}"
+        self._coordinator.secrets[free] = dict(submission.secrets)
+        self._coordinator.handle(
+            e.Submitted(
+                experiment=free,
+                definition=submission.definition,
+                workdir=submission.workdir,
+                python=submission.python,
+            )
+        )
+        await self._coordinator.committed()
+        return free
+
+    async def ask(self, event: e.PauseAsked | e.ResumeAsked | e.StopAsked, secrets: Mapping[str, str]) -> None:
+        if secrets:
+            self._coordinator.secrets[event.experiment] = dict(secrets)
+        self._coordinator.handle(event)
+        await self._coordinator.committed()
+
+    async def snapshot(self, name: str, after: int = 0) -> ExperimentSnapshot:
+        """Waits for the journal only while it is well: a view must also show that it is not.
+
+        Who hears that an experiment has ended finds its files complete.
+        """
+        experiment = self.experiment(name)
+        with contextlib.suppress(JournalFull):
+            await self._coordinator.committed()
+            if experiment.state is not ExperimentState.RUNNING and not experiment.active:
+                await self._coordinator.results.settle(name)
+        return self._coordinator.view(experiment, after)
+
+    def rows(self, name: str, offset: int, limit: int) -> list[TrialRow]:
+        experiment, now = self.experiment(name), self._coordinator.now()
+        return [row(experiment, trial, now) for trial in experiment.trials[offset : offset + limit]]
+
+    def cluster_snapshot(self, *, version: str, protocol: int, pid: int) -> ClusterSnapshot:
+        whole = self._coordinator
+        whole.touch()
+        state, now = whole.core.state, whole.now()
+        return ClusterSnapshot(
+            cluster=whole.cluster.name,
+            provider=whole.cluster.provider,
+            version=version,
+            protocol=protocol,
+            pid=pid,
+            uptime_s=whole.uptime_s(),
+            experiments=tuple(summary(x, cluster=whole.cluster.name, now=now) for x in state.experiments.values()),
+            instances=tuple(instance_row(whole.core, instance) for instance in state.instances.values()),
+            problem=whole.journal.problem or whole.core.launch_problem,
+        )
