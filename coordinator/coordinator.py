@@ -68,7 +68,6 @@ class Coordinator:
         self.results = ResultWriter(places=places, clock=clock, view=self._written, committed=self.committed)
         self._on_disk: dict[str, tuple[int, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._last_commit: asyncio.Future[None] | None = None
         self.fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.core = Core(
             algorithms=algorithms,

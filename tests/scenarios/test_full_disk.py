@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -70,6 +71,34 @@ def test_a_full_disk_is_said_and_when_it_is_freed_everything_goes_on_and_nothing
     assert sorted(reports) == [(trial, step) for trial in range(6) for step in range(1, STEPS + 1)]
     lines = (home.cluster.path / "experiments" / "filling" / "reports.csv").read_text().splitlines()
     assert len(lines) == 6 * STEPS + 1
+    with home.connect() as coordinator:
+        coordinator.shutdown(stop_agents=True)
+    wait_until(lambda: not home.processes())
+
+
+def test_a_coordinator_that_is_killed_on_a_full_disk_is_waited_for_and_nothing_is_missing(
+    home: TestHome, small_disk: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    (tmp_path / "experiment.yaml").write_text(EXPERIMENT)
+    assert clustertune(home, "tune", str(tmp_path / "experiment.yaml"), "--detach").returncode == 0
+    with home.connect() as coordinator:
+        wait_until(lambda: "free some space" in coordinator.experiment("filling").problem)
+    acknowledged = set(journal(home, "SELECT trial, resource FROM reports"))
+    home.kill("clustertune.coordinator")
+    with contextlib.suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as filler:
+        while True:
+            filler.write(bytes(512))
+    listed = clustertune(home, "list")
+    assert listed.returncode != 0
+    assert "free some space" in " ".join(listed.stderr.split())
+    assert "Traceback" not in listed.stderr
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    ended = clustertune(home, "resume", "filling", "--plain")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    reports = journal(home, "SELECT trial, resource FROM reports WHERE observed")
+    assert acknowledged <= set(reports)
+    assert sorted(reports) == [(trial, step) for trial in range(6) for step in range(1, STEPS + 1)]
     with home.connect() as coordinator:
         coordinator.shutdown(stop_agents=True)
     wait_until(lambda: not home.processes())
