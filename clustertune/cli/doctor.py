@@ -11,7 +11,6 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from rich.text import Text
@@ -71,25 +70,17 @@ def _machine(_home: Home) -> Iterator[Finding]:
 
 def _folder(home: Home) -> Iterator[Finding]:
     path = home.path
-    if not path.exists():
-        nearest = next(parent for parent in path.parents if parent.exists())
-        if os.access(nearest, os.W_OK):
-            yield Finding("ok", f"{path} will be made when it is first needed")
-        else:
-            yield Finding("fail", f"{path} does not exist and cannot be made", _elsewhere(nearest))
+    if trouble := home.problem():
+        yield Finding("fail", trouble, "put that right, or set CLUSTERTUNE_HOME to another folder")
         return
-    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
-        yield Finding("fail", f"{path} is not a folder that can be written to", _elsewhere(path))
+    if not path.exists():
+        yield Finding("ok", f"{path} will be made when it is first needed")
         return
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         yield Finding("warn", f"{path} is open to other users (mode {mode:04o})", f"chmod 700 {path}")
     else:
         yield Finding("ok", f"{path} is writable and closed to other users")
-
-
-def _elsewhere(path: Path) -> str:
-    return f"make {path} writable, or set CLUSTERTUNE_HOME to another folder"
 
 
 def _free_disk(home: Home) -> Iterator[Finding]:

@@ -32,12 +32,14 @@ def tune(
     detach: Annotated[bool, typer.Option("--detach", help="Submit, print the name, and leave.")] = False,
 ) -> None:
     """Begin an experiment and follow it. Ctrl-C pauses it (with --cluster it only leaves the view)."""
-    from clustertune.cli.places import Found, cluster_to_tune_on
+    from clustertune.cli.cluster_choice import choose_cluster
+    from clustertune.cli.places import Found
     from clustertune.cli.submission import prepare
     from clustertune.client.nearby import connect
 
-    folder = cluster_to_tune_on(cluster)
-    prepared = prepare(experiment, overrides or [], folder.stored_definition() or {})
+    chosen = choose_cluster(cluster)
+    prepared = prepare(experiment, overrides or [], chosen)
+    folder = chosen.settle()
     coordinator = connect(folder)
     found = Found(coordinator.submit(prepared.submission), folder, coordinator)
     if detach:

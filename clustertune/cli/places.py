@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from clustertune.cli.printing import warn
 from clustertune.client.coordinator import Coordinator
-from clustertune.client.home import DEFAULT_CLUSTER, ClusterFolder, Home
-from clustertune.client.nearby import connect, default_definition, running
+from clustertune.client.home import ClusterFolder, Home
+from clustertune.client.nearby import connect
 from clustertune.model.errors import Mistake, NoSuchName
 from clustertune.model.snapshot import ClusterSnapshot, ExperimentSummary
 from clustertune.model.trial import ExperimentState
@@ -32,22 +30,11 @@ class Cluster:
     snapshot: ClusterSnapshot
 
 
-def cluster_to_tune_on(given: str | None) -> ClusterFolder:
-    """The cluster of ``--cluster NAME|FILE``, by default this machine. A file is read, checked and remembered."""
-    home = Home.from_environment()
-    if given is None:
-        return _defined(home.cluster(DEFAULT_CLUSTER))
-    if Path(given).suffix in (".yaml", ".yml", ".json") or "/" in given:
-        return _from_file(home, Path(given))
-    if given == DEFAULT_CLUSTER:
-        return _defined(home.cluster(given))
-    return _known(home, given)
-
-
 def clusters(given: str | None) -> list[Cluster]:
     """The clusters to look in: the named one, or all. Starts coordinators where none answers."""
     home = Home.from_environment()
-    folders = home.clusters() if given is None else (_known(home, given),)
+    home.check()
+    folders = home.clusters() if given is None else (known(home, given),)
     return [_answering(folder) for folder in folders]
 
 
@@ -88,39 +75,8 @@ def _answering(folder: ClusterFolder) -> Cluster:
     return Cluster(folder, coordinator, coordinator.cluster())
 
 
-def _known(home: Home, name: str) -> ClusterFolder:
+def known(home: Home, name: str) -> ClusterFolder:
     folder = home.cluster(name)
     if folder not in home.clusters():
         raise NoSuchName("cluster", name, (known.name for known in home.clusters()))
     return folder
-
-
-def _defined(folder: ClusterFolder) -> ClusterFolder:
-    if folder.stored_definition() is None:
-        folder.store_definition(default_definition(folder.name))
-    return folder
-
-
-def _from_file(home: Home, path: Path) -> ClusterFolder:
-    from clustertune.definition import load_cluster
-
-    definition = load_cluster(path)
-    folder, plain = home.cluster(definition.name), definition.to_plain()
-    if folder.stored_definition() != plain:
-        _end_coordinator_of_former_definition(folder)
-        folder.store_definition(plain)
-    return folder
-
-
-def _end_coordinator_of_former_definition(folder: ClusterFolder) -> None:
-    coordinator = running(folder)
-    if coordinator is None:
-        return
-    busy = [one.name for one in coordinator.cluster().experiments if one.state is ExperimentState.RUNNING]
-    if busy:
-        raise Mistake(
-            f"the cluster {folder.name!r} is running {', '.join(busy)} with another definition; "
-            f"`clustertune pause {busy[0]}` or wait, then try again, or give the changed cluster another name"
-        )
-    warn(f"the definition of cluster {folder.name!r} has changed; starting its coordinator anew")
-    coordinator.shutdown(stop_agents=True)

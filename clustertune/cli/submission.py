@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from clustertune.model.errors import DefinitionMistake, Mistake
+from clustertune.model.errors import DefinitionMistake, Mistake, Problem
 from clustertune.model.snapshot import Submission
+
+if TYPE_CHECKING:
+    from clustertune.cli.cluster_choice import ClusterChoice
+    from clustertune.definition import ClusterDefinition, ExperimentDefinition
 
 
 @dataclass(frozen=True)
@@ -20,26 +25,63 @@ class Prepared:
     secrets: Mapping[str, str]
 
 
-def prepare(path: Path, overrides: Sequence[str], cluster: Mapping[str, object]) -> Prepared:
-    """Reads and checks everything that can be checked before anything is launched. Raises Mistake.
+def prepare(path: Path, overrides: Sequence[str], cluster: ClusterChoice) -> Prepared:
+    """Reads and checks everything that can be checked before anything is launched.
 
-    ``cluster`` is the cluster's definition, which may name an interpreter and more secrets.
+    Raises DefinitionMistake with all that is wrong with the experiment, then all that is wrong with the cluster.
     """
-    from clustertune.definition import check_program, load_experiment
-    from clustertune.search.registry import Registry
-
-    definition = load_experiment(path, registry=Registry.default(), overrides=_pairs(overrides))
-    workdir = (path.parent / definition.workdir).resolve()
-    problems = check_program(definition, workdir)
-    if problems:
+    definition, problems = _checked(path, overrides)
+    problems += _cluster_problems(cluster)
+    if definition is None or cluster.definition is None or problems:
         raise DefinitionMistake(problems)
-    secrets = secrets_from_environment([*definition.secrets, *secrets_of_cluster(cluster)])
-    python = _interpreter(definition.python or cluster.get("python"), path.parent)
+    workdir = (path.parent / definition.workdir).resolve()
+    secrets = secrets_from_environment([*definition.secrets, *cluster.definition.secrets])
+    python = _interpreter(definition.python or cluster.definition.python, path.parent)
     plain = definition.to_plain()
     if definition.python is not None:
         plain["python"] = python  # absolute, for its reader may be elsewhere
     submission = Submission(definition=plain, workdir=str(workdir), secrets=secrets, python=python)
     return Prepared(submission, secrets)
+
+
+def _checked(path: Path, overrides: Sequence[str]) -> tuple[ExperimentDefinition | None, list[Problem]]:
+    """The experiment, None where there is nothing to read, and everything that is wrong with it."""
+    from clustertune.definition import check_program, in_order, inspect_experiment
+    from clustertune.search.registry import Registry
+
+    pairs, misspelt = _pairs(overrides)
+    try:
+        inspected = inspect_experiment(path, registry=Registry.default(), overrides=pairs)
+    except DefinitionMistake as mistake:
+        return None, [*mistake.problems, *misspelt]
+    definition, told = inspected.definition, {problem.path for problem in inspected.problems}
+    workdir = (path.parent / definition.workdir).resolve()
+    later = check_program(definition, workdir, beside=path.parent, told=told)
+    later += _missing_secrets(definition, told)
+    return definition, list(in_order([*inspected.problems, *later, *misspelt]))
+
+
+def _cluster_problems(cluster: ClusterChoice) -> list[Problem]:
+    from clustertune.definition import in_order, interpreter_problem
+
+    definition, told = cluster.definition, {problem.path for problem in cluster.problems}
+    if definition is None:
+        return list(cluster.problems)
+    here = definition.origin.problem
+    later = [here(("python",), message) for message in interpreter_problem(definition.python, Path.cwd())]
+    later += _missing_secrets(definition, told)
+    return list(in_order([*cluster.problems, *later]))
+
+
+def _missing_secrets(definition: ExperimentDefinition | ClusterDefinition, told: Collection[str]) -> list[Problem]:
+    """Those that the environment does not have, each at its entry; not those whose name is wrong already."""
+    missing = [
+        (index, name)
+        for index, name in enumerate(definition.secrets)
+        if name not in os.environ and not {"secrets", f"secrets.{index}"} & set(told)
+    ]
+    message = "{0} is not set in the environment, where secrets come from: export {0}=…"
+    return [definition.origin.problem(("secrets", index), message.format(name)) for index, name in missing]
 
 
 def secrets_of_cluster(cluster: Mapping[str, object]) -> list[str]:
@@ -65,11 +107,13 @@ def _interpreter(named: object, folder: Path) -> str:
     return str((folder / named).absolute()) if "/" in named else named
 
 
-def _pairs(overrides: Sequence[str]) -> list[tuple[str, str]]:
-    pairs = []
+def _pairs(overrides: Sequence[str]) -> tuple[list[tuple[str, str]], list[Problem]]:
+    """Paths and values, and what was given that is no such pair."""
+    pairs, problems = [], []
     for override in overrides:
         path, equals, value = override.partition("=")
         if not equals or not path.strip():
-            raise Mistake(f"--set takes path=value, as in --set trials=20, but got {override!r}")
-        pairs.append((path.strip(), value))
-    return pairs
+            problems.append(Problem(f"takes path=value, as in --set trials=20, but got {override!r}"))
+        else:
+            pairs.append((path.strip(), value))
+    return pairs, problems

@@ -90,6 +90,18 @@ class Home:
         given = os.environ.get("CLUSTERTUNE_HOME")
         return cls(Path(given).expanduser().absolute() if given else Path.home() / ".clustertune")
 
+    def problem(self) -> str | None:
+        """Why it cannot be used; None where it can, or can be made when it is first needed."""
+        for folder in (self.path, self.path / "clusters"):
+            if trouble := _folder_problem(folder):
+                return trouble
+        return None
+
+    def check(self) -> None:
+        """Raises Mistake where it cannot be used."""
+        if trouble := self.problem():
+            raise Mistake(f"{trouble}; put that right, or set CLUSTERTUNE_HOME to a folder that is yours")
+
     def cluster(self, name: str) -> ClusterFolder:
         return ClusterFolder(self.path, name)
 
@@ -97,6 +109,17 @@ class Home:
         """The clusters that have a definition here, by name."""
         found = sorted(path.parent.name for path in self.path.glob("clusters/*/cluster.json"))
         return tuple(map(self.cluster, found))
+
+
+def _folder_problem(folder: Path) -> str | None:
+    nearest = next(part for part in (folder, *folder.parents) if os.path.lexists(part))
+    needed = {"read": os.R_OK, "written to": os.W_OK, "entered": os.X_OK}
+    if not nearest.is_dir():
+        return f"{nearest} is not a folder, and clustertune keeps its state in {folder}"
+    if nearest != folder:
+        needed.pop("read")
+    lacking = [what for what, mode in needed.items() if not os.access(nearest, mode)]
+    return f"the folder {nearest} may not be {' or '.join(lacking)} by you" if lacking else None
 
 
 def make_private(folder: Path) -> None:

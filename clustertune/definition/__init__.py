@@ -3,18 +3,31 @@
 from clustertune.definition.algorithms import Registry
 from clustertune.definition.cluster import ClusterDefinition, Providers
 from clustertune.definition.experiment import AlgorithmChoice, ExperimentDefinition
-from clustertune.definition.loading import check_experiment, load_cluster, load_experiment
-from clustertune.definition.program import check_program
+from clustertune.definition.loading import (
+    Inspected,
+    check_experiment,
+    in_order,
+    inspect_cluster,
+    inspect_experiment,
+    load_cluster,
+    load_experiment,
+)
+from clustertune.definition.program import check_program, interpreter_problem
 from clustertune.definition.schema import json_schema
 
 __all__ = [
     "AlgorithmChoice",
     "ClusterDefinition",
     "ExperimentDefinition",
+    "Inspected",
     "Providers",
     "Registry",
     "check_experiment",
     "check_program",
+    "in_order",
+    "inspect_cluster",
+    "inspect_experiment",
+    "interpreter_problem",
     "json_schema",
     "load_cluster",
     "load_experiment",

@@ -40,8 +40,9 @@ def experiment_problems(
     for needs, check in _CHECKS:
         if not broken & needs:
             yield from check(definition)
-    if "run" not in broken:
-        yield from _placeholders(definition, {*definition.parameters, *declared})
+    names = {*definition.parameters, *declared}
+    if names and "run" not in broken:  # where no parameter is named, that alone is said
+        yield from _placeholders(definition, names)
     yield from _space(definition, registry, broken, declared)
     if not broken & {"scheduler", "resource"}:
         yield from _scheduler(definition, registry)

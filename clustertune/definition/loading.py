@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -21,6 +21,16 @@ from clustertune.definition.translation import NOT_YET, field_names, translate, 
 from clustertune.model.errors import DefinitionMistake, Mistake, Problem
 
 Overrides = Sequence[tuple[str, str]]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Inspected(Generic[T]):
+    """A definition, and all that is wrong with it. Where something is, defaults or stand-ins take its place."""
+
+    definition: T
+    problems: tuple[Problem, ...]
+
 
 _STAND_INS: Mapping[str, Any] = {"run": {"call": "stand:in"}, "objective": {"metric": "stand-in", "goal": "minimize"}}
 _ITEM_STAND_INS: Mapping[str, Any] = {
@@ -29,6 +39,9 @@ _ITEM_STAND_INS: Mapping[str, Any] = {
     "secrets": "STAND_IN",
 }
 """These take the place of what is required and broken, so that the rest can be checked all the same."""
+
+_IN_PARTS = ("space", "run")
+"""Of these a broken part alone is taken out, so that the rest of them can be checked."""
 
 _OWN_FIELDS = frozenset(field_names(ClusterDefinition)) - {"options"}
 """Those of every cluster; the others are its provider's."""
@@ -41,15 +54,26 @@ def load_experiment(source: Path | str, *, registry: Registry, overrides: Overri
 
     Raises DefinitionMistake with everything that is wrong.
     """
+    inspected = inspect_experiment(source, registry=registry, overrides=overrides)
+    if inspected.problems:
+        raise DefinitionMistake(inspected.problems)
+    return inspected.definition
+
+
+def inspect_experiment(
+    source: Path | str, *, registry: Registry, overrides: Overrides = ()
+) -> Inspected[ExperimentDefinition]:
+    """What ``load_experiment`` reads, with what is wrong beside it, for a caller that has more to check.
+
+    Raises DefinitionMistake where there is nothing to look at: no such file, no YAML.
+    """
     document = _with_defaults(_normalized(apply_overrides(read_document(source), overrides)), source)
     document, broken = _resolve_algorithms(document, registry)
     declared = document.tree.get("space")
     definition, document, broken = _validate(document, broken)
     names = declared if isinstance(declared, dict) else ()
     document = _with_found(document, experiment_problems(definition, registry, broken=broken, declared=names))
-    if document.problems:
-        raise _mistake(document.problems)
-    return definition.from_origin(Origin(document))
+    return Inspected(definition.from_origin(Origin(document)), in_order(document.problems))
 
 
 def check_experiment(definition: ExperimentDefinition, *, registry: Registry) -> list[Problem]:
@@ -61,6 +85,16 @@ def load_cluster(
     source: Path | str, *, providers: Providers | None = None, overrides: Overrides = ()
 ) -> ClusterDefinition:
     """The cluster at a path, or in a text of several lines. Raises DefinitionMistake with everything that is wrong."""
+    inspected = inspect_cluster(source, providers=providers, overrides=overrides)
+    if inspected.problems:
+        raise DefinitionMistake(inspected.problems)
+    return inspected.definition
+
+
+def inspect_cluster(
+    source: Path | str, *, providers: Providers | None = None, overrides: Overrides = ()
+) -> Inspected[ClusterDefinition]:
+    """What ``load_cluster`` reads, with what is wrong beside it. Raises DefinitionMistake as ``inspect_experiment``."""
     document = _normalized(apply_overrides(read_document(source), overrides))
     document = _named(document, source, "cluster")
     document, options = _resolve_provider(document, providers or BuiltInProviders())
@@ -68,11 +102,11 @@ def load_cluster(
     try:
         definition = ClusterDefinition.model_validate({**tree, **options})
     except ValidationError as error:
-        raise _mistake([*document.problems, *translate(error, document, ClusterDefinition)]) from error
+        document = document.with_problems(translate(error, document, ClusterDefinition))
+        spoiled = {item["loc"][:2] for item in error.errors(include_url=False)}
+        definition = ClusterDefinition.model_validate(_without(tree, spoiled))
     document = _with_found(document, _cluster_problems(definition))
-    if document.problems:
-        raise _mistake(document.problems)
-    return definition.from_origin(Origin(document))
+    return Inspected(definition.from_origin(Origin(document)), in_order(document.problems))
 
 
 def _normalized(document: Document) -> Document:
@@ -121,7 +155,7 @@ def _validate(document: Document, broken: set[str]) -> tuple[ExperimentDefinitio
         document = document.with_problems(translate(error, document, ExperimentDefinition))
         spoiled = {item["loc"][:2] for item in error.errors(include_url=False)}
     tree = _without(document.tree, spoiled)
-    broken = broken | (set(document.tree) - set(tree)) | {str(path[0]) for path in spoiled if path[0] == "space"}
+    broken = broken | (set(document.tree) - set(tree)) | {str(path[0]) for path in spoiled if path[0] in _IN_PARTS}
     missing = {name for name in ("run", "space", "objective") if name not in tree}
     definition = ExperimentDefinition.model_validate({**_STAND_INS, "space": {}, **tree})
     return definition, document, broken | missing
@@ -134,7 +168,7 @@ def _without(tree: Mapping[str, Any], spoiled: Collection[tuple[int | str, ...]]
         name, part = str(path[0]), path[-1]
         if name in _ITEM_STAND_INS and isinstance(part, int) and isinstance(sound.get(name), list):
             sound[name] = [*sound[name][:part], _ITEM_STAND_INS[name], *sound[name][part + 1 :]]
-        elif name == "space" and len(path) > 1 and isinstance(sound.get(name), dict):
+        elif name in _IN_PARTS and len(path) > 1 and isinstance(sound.get(name), dict):
             sound[name] = {key: value for key, value in sound[name].items() if key != part}
         else:
             sound.pop(name, None)
@@ -145,7 +179,8 @@ def _resolve_provider(document: Document, providers: Providers) -> tuple[Documen
     try:
         model = options_model(_provider_options(document.tree.get("provider", "local"), providers))
     except Mistake as mistake:
-        return document.with_problems([document.problem(("provider",), str(mistake))]), {}
+        document = document.with_problems([document.problem(("provider",), str(mistake))])
+        return document.with_problems(_option_problems_anywhere(document, providers)), {}
     known = {*_OWN_FIELDS, *field_names(model)}
     unknown = [name for name in document.tree if name not in known]
     document = _with_found(document, [((name,), unknown_field(name, ClusterDefinition, known)) for name in unknown])
@@ -154,6 +189,30 @@ def _resolve_provider(document: Document, providers: Providers) -> tuple[Documen
         return document, model.model_validate(given).model_dump(mode="json")
     except ValidationError as error:
         return document.with_problems(translate(error, document, model)), {}
+
+
+def _option_problems_anywhere(document: Document, providers: Providers) -> list[Problem]:
+    """What is wrong with the fields of a cluster whose provider is unknown: wrong for every provider that there is."""
+    models = [options_model(providers.provider_options(name)) for name in providers.provider_names()]
+    problems = []
+    for name in document.tree.keys() - _OWN_FIELDS:
+        takers = [model for model in models if name in field_names(model)]
+        told = [_option_problems(document, name, model) for model in takers]
+        if not takers:
+            known = {*_OWN_FIELDS, *(field for model in models for field in field_names(model))}
+            message = unknown_field(name, ClusterDefinition, known)
+            problems += [] if message == NOT_YET else [document.problem((name,), message)]
+        elif all(told):
+            problems += told[0]
+    return problems
+
+
+def _option_problems(document: Document, name: str, model: type[Any]) -> list[Problem]:
+    try:
+        model.model_validate({name: document.tree[name]})
+    except ValidationError as error:
+        return [problem for problem in translate(error, document, model) if problem.path.split(".")[0] == name]
+    return []
 
 
 def _provider_options(name: object, providers: Providers) -> type[Any]:
@@ -174,6 +233,6 @@ def _with_found(document: Document, problems: Iterable[tuple[FieldPath, str]]) -
     return document.with_problems([document.problem(path, message) for path, message in problems])
 
 
-def _mistake(problems: Sequence[Problem]) -> DefinitionMistake:
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """In the order of the file; what has no line comes first, what was given on the command line last."""
-    return DefinitionMistake(sorted(problems, key=lambda problem: (problem.file is None, problem.line)))
+    return tuple(sorted(problems, key=lambda problem: (problem.file is None, problem.line)))

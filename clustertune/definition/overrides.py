@@ -27,8 +27,10 @@ def apply_overrides(document: Document, overrides: Sequence[tuple[str, str]]) ->
     lines = dict(document.lines)
     for written, text in overrides:
         path = _locate(document.tree, written)
+        made = {path[:end] for end in range(1, len(path)) if not _is_there(document.tree, path[:end])}
         problems += _apply(document.tree, path, written, text)
-        lines = {place: line for place, line in lines.items() if place[: len(path)] != path} | {path: OVERRIDDEN}
+        lines = {place: line for place, line in lines.items() if place[: len(path)] != path}
+        lines |= dict.fromkeys({*made, path}, OVERRIDDEN)
     return replace(document, lines=lines).with_problems(problems)
 
 
@@ -112,6 +114,12 @@ def _peek(container: Any, part: str | int) -> Any:
     if isinstance(container, list):
         return container[part] if isinstance(part, int) and part < len(container) else None
     return container.get(part) if isinstance(container, dict) else None
+
+
+def _is_there(tree: Any, path: FieldPath) -> bool:
+    for part in path:
+        tree = _peek(tree, part)
+    return tree is not None
 
 
 def is_given(tree: Mapping[str, Any], *path: str) -> bool:

@@ -7,35 +7,49 @@ import importlib.util
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from clustertune.definition.command import has_placeholder, program_of
-from clustertune.definition.document import FieldPath
+from clustertune.definition.document import FieldPath, join_path
 from clustertune.definition.experiment import ExperimentDefinition
 from clustertune.model.errors import Problem, suggestion
 
+_CALLABLE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _PYTHON = re.compile(r"python[0-9.]*")
 
 
-def check_program(definition: ExperimentDefinition, workdir: Path | str) -> list[Problem]:
-    """Everything that would keep every trial from starting, with ``workdir`` as the folder that they run in."""
-    folder, run = Path(workdir), definition.run
-    problem = definition.origin.problem
+def check_program(
+    definition: ExperimentDefinition, workdir: Path | str, *, beside: Path | None = None, told: Collection[str] = ()
+) -> list[Problem]:
+    """Everything that would keep every trial from starting, with ``workdir`` as the folder that they run in.
+
+    A relative ``python`` starts at the folder ``beside``, that of the definition's file; by default at ``workdir``.
+    ``told`` are paths of fields (``run.call``) that something is wrong with already: nothing more is said of them.
+    """
+    folder = Path(workdir)
+    found: list[tuple[FieldPath, str]] = [
+        (("python",), message) for message in interpreter_problem(definition.python, beside or folder)
+    ]
     if not folder.is_dir():
-        return [problem(("workdir",), f"there is no folder {folder}")]
-    found = list(_interpreter_problems(definition, folder))
-    if run.call is not None:
-        found += _call_problems(run.call, folder, own_interpreter=definition.python in (None, "auto"))
-    elif run.command is not None and not run.shell:
-        found += _command_problems(run.command, folder, definition.env.get("PATH"))
-    return [problem(path, message) for path, message in found]
+        found.append((("workdir",), f"there is no folder {folder}"))
+    elif "workdir" not in told and "run" not in told:
+        found += _run_problems(definition, folder)
+    return [definition.origin.problem(path, message) for path, message in found if join_path(path) not in told]
 
 
-def _interpreter_problems(definition: ExperimentDefinition, folder: Path) -> Iterator[tuple[FieldPath, str]]:
-    python = definition.python
+def interpreter_problem(python: str | None, folder: Path) -> Iterator[str]:
+    """What is wrong with an interpreter, if anything; a relative path starts at ``folder``."""
     if python is not None and python != "auto" and not _executable(python, folder, None):
-        yield ("python",), f"there is no program {python!r}; name an interpreter by its path"
+        yield f"there is no program {python!r}; name an interpreter by its path"
+
+
+def _run_problems(definition: ExperimentDefinition, folder: Path) -> Iterator[tuple[FieldPath, str]]:
+    run = definition.run
+    if run.call is not None:
+        yield from _call_problems(run.call, folder, own_interpreter=definition.python in (None, "auto"))
+    elif run.command is not None and not run.shell:
+        yield from _command_problems(run.command, folder, definition.env.get("PATH"))
 
 
 def _call_problems(call: str, folder: Path, *, own_interpreter: bool) -> Iterator[tuple[FieldPath, str]]:
@@ -85,21 +99,28 @@ def _function_problems(file: Path, function: str) -> Iterator[str]:
     names = set(_defined(tree.body))
     name = function.split(".", maxsplit=1)[0]
     if name not in names and "*" not in names and "__getattr__" not in names:
-        yield f"{file} defines no {name!r}{suggestion(name, names)}"
+        own = [each.name for each in _statements(tree.body) if isinstance(each, _CALLABLE)]
+        yield f"{file} defines no {name!r}{suggestion(name, own)}"
 
 
 def _defined(body: list[ast.stmt]) -> Iterator[str]:
     """Names that a module's own statements bind; * for what an import of everything may bring."""
-    for statement in body:
-        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+    for statement in _statements(body):
+        if isinstance(statement, _CALLABLE):
             yield statement.name
         elif isinstance(statement, (ast.Import, ast.ImportFrom)):
             yield from ((alias.asname or alias.name).split(".")[0] for alias in statement.names)
         elif isinstance(statement, (ast.Assign, ast.AnnAssign)):
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             yield from (node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name))
-        else:
-            yield from _defined(_blocks(statement))
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """A module's own statements, those inside an if, try, with or loop too."""
+    for statement in body:
+        yield statement
+        if not isinstance(statement, _CALLABLE):
+            yield from _statements(_blocks(statement))
 
 
 def _blocks(statement: ast.stmt) -> list[ast.stmt]:

@@ -75,6 +75,13 @@ def test_a_home_that_cannot_be_made_is_a_mistake(cli: Cli) -> None:
     assert "set CLUSTERTUNE_HOME to a folder that is yours" in done.stderr
 
 
+def test_a_home_that_is_no_folder_is_a_mistake_in_every_command(cli: Cli) -> None:
+    (cli.folder / "file").write_text("")
+    for command in ("list", "status", "watch", "logs", "results", "pause", "stop", "resume"):
+        done = cli(command, check=2, CLUSTERTUNE_HOME=str(cli.folder / "file"))
+        assert "set CLUSTERTUNE_HOME to a folder that is yours" in done.stderr
+
+
 def test_the_version_is_printed(cli: Cli) -> None:
     assert cli("--version").stdout == f"clustertune {__version__}\n"
 

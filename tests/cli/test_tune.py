@@ -68,6 +68,22 @@ def test_mistakes_are_listed_with_their_lines_and_nothing_is_started(cli: Cli, h
     assert home.processes() == []
 
 
+def test_everything_wrong_with_both_files_is_told_at_once(cli: Cli, home: TestHome) -> None:
+    definition = cli.experiment(QUICK, more="trails: 5\nsecrets: [CT_ONE]\npython: ./none\n")
+    text = (cli.folder / definition).read_text().replace("train:train'}", "train:trian', shel: true}")
+    (cli.folder / definition).write_text(text)
+    (cli.folder / "lab.yaml").write_text("provider: lokal\nidle_timeout: soon\nsecrets: [CT_TWO]\npython: /no/python\n")
+    told = cli("tune", definition, "--cluster", "lab.yaml", "--set", "nothing", check=2).stderr.splitlines()
+    assert [": ".join(line.split(": ")[:2]) for line in told] == [
+        "trying.yaml:2: run.shel", "trying.yaml:2: run.call", "trying.yaml:6: trails", "trying.yaml:7: secrets.0",
+        "trying.yaml:8: python", "--set: takes path=value, as in --set trials=20, but got 'nothing'",
+        "lab.yaml:1: provider", "lab.yaml:2: idle_timeout", "lab.yaml:3: secrets.0", "lab.yaml:4: python",
+    ]  # fmt: skip
+    assert "did you mean 'train'?" in told[1]
+    assert home.processes() == []
+    assert list(home.path.iterdir()) == []
+
+
 def test_an_override_that_is_wrong_says_so(cli: Cli) -> None:
     done = cli("tune", cli.experiment(QUICK), "--set", "trials=many", check=2)
     assert done.stderr.startswith("--set: trials: ")

@@ -66,10 +66,12 @@ def test_clouds_and_their_fields_are_not_in_this_version_yet() -> None:
 
 def test_all_mistakes_are_told_at_once() -> None:
     assert told("name: A B\nslot: 2\nslots: 0\nidle_timeout: soon\nenv: {A: 1}\nsecrets: [A, 7]\n") == [
+        "<text>:1: name: 'A B' is not a name: lower-case letters, digits, - _ and ., at most 63; write a-b",
         "<text>:2: slot: no such field; did you mean 'slots'?",
         "<text>:3: slots: must be at least 1, found 0",
         "<text>:4: idle_timeout: 'soon' is not a duration; write for example 90s, 5m, 1h30m, 2d",
         "<text>:6: secrets.1: expected text, found 7; put it in quotes",
+        "<text>:6: secrets.0: A is under env too; keep one of them",
     ]
     assert told("name: A B\nenv: {A: 1}\nsecrets: [A]\n") == [
         "<text>:1: name: 'A B' is not a name: lower-case letters, digits, - _ and ., at most 63; write a-b",
@@ -77,6 +79,15 @@ def test_all_mistakes_are_told_at_once() -> None:
     ]
     assert told("provider: lokal\n") == [
         "<text>:1: provider: there is no provider called 'lokal'; did you mean 'local'?"
+    ]
+
+
+def test_an_unknown_provider_hides_no_other_mistake() -> None:
+    assert told("provider: lokal\nslots: 0\nslot: 3\nregion: here\nidle_timeout: soon\n") == [
+        "<text>:1: provider: there is no provider called 'lokal'; did you mean 'local'?",
+        "<text>:2: slots: must be at least 1, found 0",
+        "<text>:3: slot: no such field; did you mean 'slots'?",
+        "<text>:5: idle_timeout: 'soon' is not a duration; write for example 90s, 5m, 1h30m, 2d",
     ]
 
 

@@ -82,3 +82,9 @@ def test_problems_of_overridden_values_are_not_blamed_on_the_file() -> None:
     document = apply_overrides(parse(TEXT, "x.yaml"), [("space.lr", "{type: int}")])
     assert str(document.problem(("space", "lr", "low"), "is missing")) == "--set: space.lr.low: is missing"
     assert str(document.problem(("space",), "m")) == "x.yaml:3: space: m"
+
+
+def test_what_an_override_makes_on_its_way_is_its_own() -> None:
+    document = apply_overrides(parse(TEXT, "x.yaml"), [("space.new.low", "3")])
+    assert str(document.problem(("space", "new"), "type is missing")) == "--set: space.new: type is missing"
+    assert str(document.problem(("space", "lr"), "m")) == "x.yaml:4: space.lr: m"

@@ -110,3 +110,10 @@ def test_a_missing_folder_is_told(project: Path) -> None:
     )
     [found] = check_program(definition, project / "gone")
     assert found.message == f"there is no folder {project / 'gone'}"
+
+
+def test_only_what_a_module_defines_itself_is_offered(project: Path) -> None:
+    (project / "small.py").write_text("import os\nLIMIT = 3\nclass Net: ...\ndef fit(config): ...\n")
+    assert told(project, '{call: "small:xyzzy"}') == [
+        f"1: run.call: {project / 'small.py'} defines no 'xyzzy'; known: Net, fit"
+    ]
