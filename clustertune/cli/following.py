@@ -99,11 +99,15 @@ def _follow(
     after: int = 0,
 ) -> NoReturn:
     """Until it ends or the user leaves; exits with the code that says which."""
-    from clustertune.client.nearby import connect
-    from clustertune.view.follow import Link, follow
+    from clustertune.client.nearby import connect, log_end
+    from clustertune.view.follow import follow
     from clustertune.view.interrupts import Interrupts
+    from clustertune.view.link import Link
 
-    link = Link(found.name, found.coordinator, lambda: connect(found.folder), secrets)
+    link = Link(
+        found.name, found.coordinator, lambda: connect(found.folder), secrets,
+        log_end=lambda: log_end(found.folder), leaves=not pause_on_interrupt,
+    )  # fmt: skip
     hint = "Ctrl-C pauses the experiment" if pause_on_interrupt else "Ctrl-C leaves; the experiment goes on"
     with Interrupts() as interrupts:
         display = _display(plain=plain, as_json=as_json, hint=hint)
@@ -111,19 +115,22 @@ def _follow(
             snapshot = follow(link, display, interrupts, after=after, pause_on_interrupt=pause_on_interrupt)
         except KeyboardInterrupt:
             display.close()
-            _tell_of_hasty_leave(found.name)
+            _tell_of_hasty_leave(found.name, pausing=pause_on_interrupt)
         finally:
             display.close()
     _conclude(snapshot, link.coordinator.file(found.name, "results.json") if as_json else None)
     raise typer.Exit(_exit_code(snapshot))
 
 
-def _tell_of_hasty_leave(name: str) -> NoReturn:
+def _tell_of_hasty_leave(name: str, *, pausing: bool) -> NoReturn:
     from clustertune.cli.boundary import INTERRUPTED
     from clustertune.cli.printing import warn
     from clustertune.cli.program import program
 
-    warn(f"left at once; {name} may still be ending its trials. Go on with: {program()} resume {name}")
+    if pausing:
+        warn(f"left at once; {name} may still be ending its trials. Go on with: {program()} resume {name}")
+    else:
+        warn(f"left; look on again with: {program()} watch {name}")
     raise typer.Exit(INTERRUPTED)
 
 

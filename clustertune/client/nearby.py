@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from collections.abc import Callable
 
 from clustertune.client.coordinator import Coordinator
 from clustertune.client.home import DEFAULT_CLUSTER, ClusterFolder, Record, make_private
-from clustertune.model.errors import CoordinatorUnreachable
+from clustertune.model.errors import CoordinatorUnreachable, JournalFull
 
 START_LIMIT_S = 20.0
 POLL_S = 0.02
@@ -20,14 +21,19 @@ ANSWER_LIMIT_S = 5.0
 LOCK_IS_HELD = 4
 """Exit code of a coordinator that found another one in charge: that one is starting or ending."""
 
+DISK_IS_FULL = 6
+"""Exit code of a coordinator whose disk takes no more; the last line of its log says which, and what to do."""
+
 LOG_LINES_SHOWN = 15
+LOG_BYTES_READ = 64 * 1024
+_LOG_PREFIX = re.compile(r"\S+ \S+ [A-Z]+ [\w.]+: ")
 
 
 def connect(folder: ClusterFolder, *, starting: Callable[[], None] = lambda: None) -> Coordinator:
     """The cluster's coordinator, started where none answers; ``starting`` is called before that.
 
-    Raises CoordinatorUnreachable with the end of its log when it cannot be started, and Mistake when the one that
-    runs speaks another protocol.
+    Raises CoordinatorUnreachable with the end of its log when it cannot be started, JournalFull when its disk takes
+    no more, and Mistake when the one that runs speaks another protocol.
     """
     found = running(folder)
     if found is not None:
@@ -72,16 +78,18 @@ class _Start:
             time.sleep(POLL_S)
         raise CoordinatorUnreachable(
             f"the coordinator of cluster {self._folder.name!r} did not answer within {START_LIMIT_S:.0f} s"
-            f"{self._log_end()}"
+            f"{log_end(self._folder, self._log_from)}"
         )
 
     def _spawn_where_needed(self) -> None:
         if self._process is not None:
             code = self._process.poll()
+            if code == DISK_IS_FULL:
+                raise JournalFull(_last_words(self._folder, self._log_from))
             if code not in (None, LOCK_IS_HELD):
                 raise CoordinatorUnreachable(
                     f"the coordinator of cluster {self._folder.name!r} ended at once (exit code {code})"
-                    f"{self._log_end()}"
+                    f"{log_end(self._folder, self._log_from)}"
                 )
             if code is None or time.monotonic() - self._spawned_at < RESPAWN_S:
                 return
@@ -102,15 +110,28 @@ class _Start:
         _children.append(self._process)
         self._spawned_at = time.monotonic()
 
-    def _log_end(self) -> str:
-        try:
-            with self._folder.log.open("rb") as log:
-                log.seek(self._log_from)
-                lines = log.read().decode("utf-8", "replace").splitlines()[-LOG_LINES_SHOWN:]
-        except OSError:
-            lines = []
-        said = "".join(f"\n  {line}" for line in lines) or "\n  (it wrote nothing)"
-        return f"; the end of {self._folder.log}:{said}\n`clustertune doctor` looks for the usual causes"
+
+def log_end(folder: ClusterFolder, offset: int = 0) -> str:
+    """The last lines of a coordinator's log, from ``offset`` bytes on, to append to an error; and what to do."""
+    said = "".join(f"\n  {line}" for line in _log_lines(folder, offset)) or "\n  (it wrote nothing)"
+    return f"; the end of {folder.log}:{said}\n`clustertune doctor` looks for the usual causes"
+
+
+def _log_lines(folder: ClusterFolder, offset: int) -> list[str]:
+    try:
+        with folder.log.open("rb") as log:
+            log.seek(max(offset, log.seek(0, os.SEEK_END) - LOG_BYTES_READ))
+            return log.read().decode("utf-8", "replace").splitlines()[-LOG_LINES_SHOWN:]
+    except OSError:
+        return []
+
+
+def _last_words(folder: ClusterFolder, offset: int) -> str:
+    """The last line of its log, without time and level. A full disk may not have taken even that."""
+    lines = _log_lines(folder, offset)
+    if not lines:
+        return f"the disk of {folder.path} is full, and the coordinator cannot start; free some space"
+    return _LOG_PREFIX.sub("", lines[-1], count=1)
 
 
 def default_definition(name: str) -> dict[str, object]:

@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 from clustertune.client.coordinator import Coordinator
-from clustertune.model.errors import CoordinatorUnreachable, JournalFull, Mistake
+from clustertune.model.errors import JournalFull, Mistake
 from clustertune.model.snapshot import ExperimentSnapshot
 from clustertune.model.trial import ExperimentState
 from clustertune.view.displays import Display
 from clustertune.view.interrupts import Interrupts
-
-T = TypeVar("T")
+from clustertune.view.link import Link
 
 FRAME_S = 0.25
 EVENTS_A_PAGE = 500
-RESTARTS_IN_A_ROW = 5
-
-
-@dataclass
-class Link:
-    """One experiment at a coordinator that may have to be started again while one looks on.
-
-    ``connect`` finds or starts it. ``secrets`` are given again to one that is new: it keeps them in memory only.
-    """
-
-    name: str
-    coordinator: Coordinator
-    connect: Callable[[], Coordinator]
-    secrets: Mapping[str, str]
-
-    def ask(self, question: Callable[[Coordinator], T], display: Display) -> T:
-        """The answer, from a restarted coordinator where need be."""
-        for _ in range(RESTARTS_IN_A_ROW):
-            try:
-                return question(self.coordinator)
-            except CoordinatorUnreachable:
-                self._reconnect(display)
-        return question(self.coordinator)
-
-    def _reconnect(self, display: Display) -> None:
-        display.say("the coordinator went away; starting it again (nothing is lost)")
-        self.coordinator.close()
-        self.coordinator = self.connect()
-        display.say("the coordinator is back")
-        if self.secrets and self.coordinator.experiment(self.name).state is ExperimentState.RUNNING:
-            self.coordinator.resume(self.name, self.secrets)
 
 
 def follow(
@@ -61,7 +26,8 @@ def follow(
     """
     asked_to_pause = False
     while True:
-        snapshot = link.ask(partial(Coordinator.experiment, name=link.name, after=after), display)
+        snapshot = link.ask(partial(Coordinator.experiment, name=link.name, after=after), display, interrupts)
+        link.restarts.note(snapshot)
         display.show(snapshot, snapshot.events)
         after = snapshot.events[-1].id if snapshot.events else after
         if _over(snapshot) and len(snapshot.events) < EVENTS_A_PAGE:
@@ -69,7 +35,7 @@ def follow(
         if interrupts.count and not pause_on_interrupt:
             return snapshot
         if interrupts.count and not asked_to_pause:
-            asked_to_pause = _pause(link, display)
+            asked_to_pause = _pause(link, display, interrupts)
         if len(snapshot.events) < EVENTS_A_PAGE:
             interrupts.wait(FRAME_S)
 
@@ -86,10 +52,10 @@ def _over(snapshot: ExperimentSnapshot) -> bool:
     return snapshot.state is not ExperimentState.RUNNING and not snapshot.running
 
 
-def _pause(link: Link, display: Display) -> bool:
+def _pause(link: Link, display: Display, interrupts: Interrupts) -> bool:
     """Whether there is nothing more to ask for; what stood in the way is said."""
     try:
-        link.ask(lambda coordinator: coordinator.pause(link.name), display)
+        link.ask(lambda coordinator: coordinator.pause(link.name), display, interrupts)
     except JournalFull as error:
         display.say(f"cannot pause yet: {error}")
         return False

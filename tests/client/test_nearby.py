@@ -7,11 +7,12 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from clustertune.client.nearby import connect, running
-from clustertune.model.errors import CoordinatorUnreachable
+from clustertune.model.errors import CoordinatorUnreachable, JournalFull
 from tests.conftest import TestHome
 
 CONNECT = """
@@ -90,4 +91,16 @@ def test_a_first_start_that_fails_shows_the_end_of_the_log(home: TestHome) -> No
     with pytest.raises(
         CoordinatorUnreachable, match=r"ended at once .*exit code 1(?s:.*)coordinator\.log(?s:.*)nowhere"
     ):
+        connect(home.cluster)
+
+
+def test_one_that_finds_its_disk_full_is_told_in_its_own_words(
+    home: TestHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "2026-01-01 10:00:00,123 ERROR clustertune.coordinator: the disk of /x is full; free some space"
+    program = tmp_path / "coordinator"
+    program.write_text(f"#!/bin/sh\necho '{line}'\nexit 6\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with pytest.raises(JournalFull, match=r"^the disk of /x is full; free some space$"):
         connect(home.cluster)

@@ -14,12 +14,12 @@ import pytest
 
 from clustertune.client.coordinator import Coordinator
 from clustertune.model.clock import SystemClock
-from clustertune.model.errors import CoordinatorUnreachable
 from clustertune.model.snapshot import Event, ExperimentSnapshot
 from clustertune.model.trial import ExperimentState
 from clustertune.view.displays import JsonDisplay, PlainDisplay
-from clustertune.view.follow import Link, follow, last_event_id
+from clustertune.view.follow import follow, last_event_id
 from clustertune.view.interrupts import Interrupts
+from clustertune.view.link import Link
 from tests.client.coordinator_api import CoordinatorApi, Request, experiment
 
 EXPERIMENT = "GET /v1/experiments/digits"
@@ -150,12 +150,6 @@ def test_a_coordinator_that_went_away_is_replaced_and_given_the_secrets(api: Coo
         "the coordinator went away; starting it again (nothing is lost)", "the coordinator is back",
     ]  # fmt: skip
     assert [request.body for request in api.requests if request.method == "POST"] == [{"secrets": {"KEY": "value"}}]
-
-
-def test_a_coordinator_that_goes_away_each_time_ends_the_following() -> None:
-    link = Link("digits", Coordinator(1, "token"), lambda: Coordinator(1, "token"), {})
-    with Interrupts() as interrupts, pytest.raises(CoordinatorUnreachable):
-        follow(link, Recorder(), interrupts, pause_on_interrupt=True)
 
 
 def test_the_last_event_is_found_without_showing_any(api: CoordinatorApi) -> None:
