@@ -55,9 +55,9 @@ def watch(
     as_json: options.JsonLines = False,
 ) -> None:
     """Look on at an experiment. Ctrl-C leaves the view, and the experiment goes on."""
-    from clustertune.cli.places import find
+    from clustertune.cli.places import TO_LOOK_AT, find
 
-    _follow(find(name, cluster), {}, plain=plain, as_json=as_json, pause_on_interrupt=False)
+    _follow(find(name, cluster, TO_LOOK_AT), {}, plain=plain, as_json=as_json, pause_on_interrupt=False)
 
 
 def resume(
@@ -71,12 +71,12 @@ def resume(
 
     One that has completed meanwhile has nothing to go on with: its result is shown.
     """
-    from clustertune.cli.places import find
+    from clustertune.cli.places import TO_RESUME, find
     from clustertune.cli.submission import secrets_from_environment, secrets_of_cluster
     from clustertune.model.trial import ExperimentState
     from clustertune.view.follow import last_event_id
 
-    found = find(name, cluster)
+    found = find(name, cluster, TO_RESUME)
     snapshot = found.coordinator.experiment(found.name)
     seen = last_event_id(found.coordinator, found.name)
     if snapshot.state is ExperimentState.COMPLETED:

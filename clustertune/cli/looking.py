@@ -24,7 +24,7 @@ STATUS_LINES = 30
 
 def status(name: options.Name = None, cluster: options.Cluster = None, as_json: options.Json = False) -> None:
     """Show an experiment as it is now, or all of them and the machines."""
-    from clustertune.cli.places import clusters, find
+    from clustertune.cli.places import TO_LOOK_AT, clusters, find
     from clustertune.cli.printing import print_json
 
     if name is None:
@@ -32,7 +32,7 @@ def status(name: options.Name = None, cluster: options.Cluster = None, as_json: 
         if sum(len(place.snapshot.experiments) for place in places) != 1:
             _overview(cluster, as_json=as_json)
             return
-    found = find(name, cluster)
+    found = find(name, cluster, TO_LOOK_AT)
     snapshot = found.coordinator.experiment(found.name)
     if as_json:
         print_json(snapshot)
@@ -62,12 +62,12 @@ def results(
     as_json: options.Json = False,
 ) -> None:
     """Show an experiment's best trials, and where its results are."""
-    from clustertune.cli.places import find
+    from clustertune.cli.places import TO_LOOK_AT, find
     from clustertune.cli.printing import show
     from clustertune.view.ending import outcome
     from clustertune.view.tables import best_first, trials
 
-    found = find(name, cluster)
+    found = find(name, cluster, TO_LOOK_AT)
     snapshot = found.coordinator.experiment(found.name)
     if path:
         print(snapshot.folder)
@@ -91,9 +91,9 @@ def logs(
     as_json: options.Json = False,
 ) -> None:
     """Print what a trial wrote."""
-    from clustertune.cli.places import find
+    from clustertune.cli.places import TO_LOOK_AT, find
 
-    found = find(name, cluster)
+    found = find(name, cluster, TO_LOOK_AT)
     number = _interesting_trial(found.coordinator, found.name) if trial is None else trial
     if trial is None and not as_json:
         print(f"trial {number} of {found.name}:", file=sys.stderr)

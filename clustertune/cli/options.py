@@ -8,7 +8,7 @@ import typer
 
 Name = Annotated[
     str | None,
-    typer.Argument(metavar="[NAME]", help="The experiment; may be left out where only one runs or exists."),
+    typer.Argument(metavar="[NAME]", help="The experiment; may be left out where it is clear which one is meant."),
 ]
 Cluster = Annotated[
     str | None, typer.Option("--cluster", "-c", metavar="NAME", help="Look in this cluster only; default: in all.")

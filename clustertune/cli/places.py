@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from clustertune.cli.printing import warn
 from clustertune.client.coordinator import Coordinator
 from clustertune.client.home import ClusterFolder, Home
 from clustertune.client.nearby import connect
@@ -30,6 +31,29 @@ class Cluster:
     snapshot: ClusterSnapshot
 
 
+@dataclass(frozen=True)
+class Choosing:
+    """Which experiment a command without a name means.
+
+    The only one in the first of the groups of states that holds any; where none does, the newest of all or none.
+    ``done`` is what the command does to it, for its errors.
+    """
+
+    done: str
+    among: tuple[frozenset[ExperimentState], ...]
+    else_newest: bool = False
+
+
+_RUNNING, _PAUSED = frozenset({ExperimentState.RUNNING}), frozenset({ExperimentState.PAUSED})
+TO_LOOK_AT = Choosing("looked at", (_RUNNING,), else_newest=True)
+TO_PAUSE = Choosing("paused", (_RUNNING, _PAUSED))
+TO_STOP = Choosing("stopped", (_RUNNING | _PAUSED,))
+TO_RESUME = Choosing("resumed", (_PAUSED, _RUNNING))
+MOST_LISTED = 12
+
+Pair = tuple[Cluster, ExperimentSummary]
+
+
 def clusters(given: str | None) -> list[Cluster]:
     """The clusters to look in: the named one, or all. Starts coordinators where none answers."""
     home = Home.from_environment()
@@ -38,18 +62,18 @@ def clusters(given: str | None) -> list[Cluster]:
     return [_answering(folder) for folder in folders]
 
 
-def find(name: str | None, cluster: str | None) -> Found:
-    """The experiment called ``name``, or the only one that runs or exists.
+def find(name: str | None, cluster: str | None, choosing: Choosing) -> Found:
+    """The experiment called ``name``, or the one that a command without a name means.
 
-    Raises NoSuchName with the nearest, and Mistake where it is not clear which one is meant.
+    Raises NoSuchName with the nearest, and Mistake with the candidates where it is not clear which one is meant.
     """
     searched = clusters(cluster)
     pairs = [(place, summary) for place in searched for summary in place.snapshot.experiments]
-    place, summary = _only(pairs) if name is None else _named(pairs, name)
+    place, summary = _chosen(pairs, choosing) if name is None else _named(pairs, name)
     return Found(summary.name, place.folder, place.coordinator)
 
 
-def _named(pairs: list[tuple[Cluster, ExperimentSummary]], name: str) -> tuple[Cluster, ExperimentSummary]:
+def _named(pairs: list[Pair], name: str) -> Pair:
     matching = [pair for pair in pairs if pair[1].name == name]
     if not matching:
         raise NoSuchName("experiment", name, {summary.name for _, summary in pairs})
@@ -59,15 +83,29 @@ def _named(pairs: list[tuple[Cluster, ExperimentSummary]], name: str) -> tuple[C
     return matching[0]
 
 
-def _only(pairs: list[tuple[Cluster, ExperimentSummary]]) -> tuple[Cluster, ExperimentSummary]:
+def _chosen(pairs: list[Pair], choosing: Choosing) -> Pair:
     if not pairs:
         raise Mistake("there are no experiments yet; begin with `clustertune init`")
-    live = [pair for pair in pairs if pair[1].state is ExperimentState.RUNNING] or pairs
-    if len(live) > 1:
-        said = "none of the experiments is running" if live is pairs else f"{len(live)} experiments are running"
-        names = ", ".join(sorted(summary.name for _, summary in live)[:12])
-        raise Mistake(f"{said}; name one of them: {names}")
-    return live[0]
+    if len(pairs) == 1:
+        return pairs[0]
+    for states in choosing.among:
+        fitting = [pair for pair in pairs if pair[1].state in states]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            raise Mistake(f"{len(fitting)} experiments can be {choosing.done}; name one of them: {_listed(fitting)}")
+    if not choosing.else_newest:
+        raise Mistake(f"no experiment can be {choosing.done}; there are: {_listed(pairs)}")
+    newest = max(pairs, key=lambda pair: pair[1].created)
+    warn(f"{newest[1].name}, the newest of {len(pairs)} experiments:")
+    return newest
+
+
+def _listed(pairs: list[Pair]) -> str:
+    """Newest first."""
+    ordered = sorted(pairs, key=lambda pair: -pair[1].created)
+    names = [f"{summary.name} ({summary.state.value})" for _, summary in ordered[:MOST_LISTED]]
+    return ", ".join(names) + (", …" if len(pairs) > MOST_LISTED else "")
 
 
 def _answering(folder: ClusterFolder) -> Cluster:

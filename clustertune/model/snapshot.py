@@ -76,6 +76,7 @@ class ExperimentSnapshot:
     disk, no machine), empty when all is well; ``waiting`` says why nothing runs where something should.
     ``failure`` is what ended a failed experiment, with the first traceback. ``folder`` is the results' folder on the
     coordinator's machine. ``secrets`` are the names of those that the definition asks for: who resumes hands them over.
+    ``grace_s`` is how long a trial that is stopped may take before it is killed.
     """
 
     name: str
@@ -108,6 +109,7 @@ class ExperimentSnapshot:
     folder: str = ""
     events: tuple[Event, ...] = ()
     secrets: tuple[str, ...] = ()
+    grace_s: float = 10.0
 
 
 @dataclass(frozen=True)

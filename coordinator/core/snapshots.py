@@ -70,6 +70,7 @@ def snapshot(
         failure=experiment.failure,
         folder=folder,
         secrets=experiment.secrets,
+        grace_s=definition.grace_s,
         events=tuple(event for event in experiment.events if event.id > after)[-EVENTS_AT_ONCE:],
     )
 

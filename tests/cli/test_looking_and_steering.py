@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 
-from tests.cli.conftest import PROGRAM, QUICK, SLOW, Cli, read_until
+from tests.cli.conftest import PROGRAM, QUICK, SLOW, STUBBORN, Cli, read_until
 from tests.conftest import TestHome
 
 
@@ -27,14 +27,18 @@ def test_the_only_experiment_needs_no_name(cli: Cli) -> None:
     assert "4 completed" in cli("results").stdout
 
 
-def test_several_experiments_are_listed_by_status_and_asked_for_by_the_others(cli: Cli) -> None:
+def test_several_experiments_are_listed_by_status_and_the_newest_is_looked_at(cli: Cli) -> None:
     definition = cli.experiment(QUICK)
     cli("tune", definition)
     cli("tune", definition)
     shown = cli("status").stdout
     assert "trying-2" in shown
     assert "local-0" in shown
-    assert "name one of them: trying, trying-2" in cli("results", check=2).stderr
+    done = cli("results")
+    assert done.stderr == "trying-2, the newest of 2 experiments:\n"
+    assert "trying-2 completed" in done.stdout
+    for command in ("pause", "stop", "resume"):
+        assert "there are: trying-2 (completed), trying (completed)" in cli(command, check=2).stderr
 
 
 def test_results_are_a_table_best_first(cli: Cli) -> None:
@@ -80,6 +84,30 @@ def test_an_experiment_is_paused_and_then_stopped(cli: Cli) -> None:
     assert "is paused" in cli("pause").stdout
     assert json.loads(cli("stop", "trying", "--json").stdout) == {"experiment": "trying", "state": "stopped"}
     assert "cannot be resumed" in cli("resume", "trying", check=2).stderr
+
+
+def test_a_command_without_a_name_means_what_it_can_be_done_to(cli: Cli) -> None:
+    definition = cli.experiment(SLOW)
+    for _ in range(3):
+        cli("tune", definition, "--detach")
+    assert "3 experiments can be paused; name one of them: trying-3 (running), " in cli("pause", check=2).stderr
+    cli("stop", "trying-3")
+    cli("pause", "trying-2")
+    assert "trying is paused" in cli("pause").stdout
+    assert "name one of them: trying-2 (paused), trying (paused)" in cli("resume", check=2).stderr
+    cli("stop", "trying-2")
+    assert json.loads(cli("resume", "--detach", "--json").stdout)["experiment"] == "trying"
+    assert "trying was stopped" in cli("stop").stdout
+
+
+def test_pause_answers_when_the_trials_have_ended(cli: Cli) -> None:
+    process = cli.begin("tune", cli.experiment(STUBBORN, more="grace: 1s\n"), "--plain")
+    read_until(process, lambda line: "is the best" in line)
+    paused = cli("pause").stdout
+    assert "trying is paused" in paused
+    assert "running" not in paused.splitlines()[0]
+    assert json.loads(cli("status", "--json").stdout)["running"] == []
+    process.wait(timeout=60)
 
 
 def test_a_reader_that_goes_away_is_no_error(cli: Cli) -> None:
