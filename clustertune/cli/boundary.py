@@ -39,14 +39,15 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             _complain("interrupted")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # What reads our output has gone (`| head`). Python would complain once more when it flushes at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # What reads our output has gone (`| head`).
+            _forget_output()
             raise typer.Exit(BROKEN_PIPE) from None
         except ClustertuneError as error:
             _complain(str(error) if isinstance(error, DefinitionMistake) else f"error: {error}")
             raise typer.Exit(exit_code(error)) from None
         except OSError as error:
-            _complain(f"error: {error}")  # the machine's doing: a full disk, a file that may not be read
+            # The machine's doing: a full disk, a file that may not be read.
+            _complain(f"error: {(error.filename is None and _output_trouble()) or error}")
             raise typer.Exit(FAILED) from None
         except Exception as error:  # noqa: BLE001 - the outermost boundary: a bug becomes a report on disk
             _complain(_bug(error))
@@ -64,6 +65,22 @@ def exit_code(error: ClustertuneError) -> int:
 def _complain(text: str) -> None:
     with contextlib.suppress(OSError):  # nobody can read it
         print(text, file=sys.stderr, flush=True)
+
+
+def _output_trouble() -> str | None:
+    """What keeps standard output from being written; None where nothing does."""
+    try:
+        # The text that failed is gone from the buffer: only another try tells. A blank line more harms nobody.
+        print(flush=True)
+    except OSError as error:
+        _forget_output()
+        return f"standard output cannot be written: {error.strerror}"
+    return None
+
+
+def _forget_output() -> None:
+    """Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _bug(error: Exception) -> str:

@@ -10,12 +10,12 @@ import sqlite3
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 from rich.text import Text
 
 from clustertune import __version__
+from clustertune.cli.finding import Finding
+from clustertune.cli.journal_check import examine_journal
 from clustertune.cli.printing import print_json, show
 from clustertune.client.home import DEFAULT_CLUSTER, ClusterFolder, Home
 from clustertune.client.nearby import running
@@ -26,15 +26,6 @@ LITTLE_DISK_BYTES = 2 * 2**30
 HARDLY_ANY_DISK_BYTES = 200 * 2**20
 LONGEST_SOCKET_PATH = 100  # Linux takes 107 bytes, macOS 103
 SOCKET_NAME = "agent.sock"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at. ``remedy`` says what to do where ``level`` is not ok."""
-
-    level: Literal["ok", "warn", "fail"]
-    what: str
-    remedy: str = ""
 
 
 def examine() -> list[Finding]:
@@ -49,7 +40,7 @@ def print_findings(findings: list[Finding], *, as_json: bool) -> None:
     if as_json:
         print_json(findings)
         return
-    styles = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+    styles = {"ok": "green", "info": "cyan", "warn": "yellow", "fail": "bold red"}
     for finding in findings:
         line = Text(f"{finding.level:<5}", style=styles[finding.level]).append(finding.what, "default not bold")
         show(line.append(f"\n     -> {finding.remedy}", "default not bold") if finding.remedy else line)
@@ -115,6 +106,7 @@ def _forking(_home: Home) -> Iterator[Finding]:
 def _coordinators(home: Home) -> Iterator[Finding]:
     for folder in home.clusters():
         yield _coordinator(folder)
+        yield from examine_journal(folder)
 
 
 def _coordinator(folder: ClusterFolder) -> Finding:
@@ -153,4 +145,4 @@ def _optional_parts(_home: Home) -> Iterator[Finding]:
     ):
         there = importlib.util.find_spec(package) is not None
         hint = "" if there else f" (not installed: pip install 'clustertune[{extra}]')"
-        yield Finding("ok", f"optional: {package}, for {use}{hint}")
+        yield Finding("ok" if there else "info", f"optional: {package}, for {use}{hint}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -118,7 +119,11 @@ def _follow(
             _tell_of_hasty_leave(found.name, pausing=pause_on_interrupt)
         finally:
             display.close()
-    _conclude(snapshot, link.coordinator.file(found.name, "results.json") if as_json else None)
+    found = replace(found, coordinator=link.coordinator)
+    if as_json:
+        _print_result(found, snapshot)
+    else:
+        _print_ending(found, snapshot)
     raise typer.Exit(_exit_code(snapshot))
 
 
@@ -146,19 +151,23 @@ def _display(*, plain: bool, as_json: bool, hint: str) -> Display:
     return LiveDisplay(console(), hint)
 
 
-def _conclude(snapshot: ExperimentSnapshot, results: str | None) -> None:
-    """The result as the last JSON line, or the last words for a person."""
+def _print_result(found: Found, snapshot: ExperimentSnapshot) -> None:
+    """As the last JSON line."""
     import json
 
+    from clustertune.view.displays import JsonDisplay
+
+    results = json.loads(found.coordinator.file(found.name, "results.json"))
+    JsonDisplay(sys.stdout).line({"type": "result", **results, "folder": snapshot.folder})
+
+
+def _print_ending(found: Found, snapshot: ExperimentSnapshot) -> None:
+    from clustertune.cli.looking import best_wrote
     from clustertune.cli.printing import show
     from clustertune.cli.program import program
-    from clustertune.view.displays import JsonDisplay
     from clustertune.view.ending import ending
 
-    if results is None:
-        show(ending(snapshot, program()))
-    else:
-        JsonDisplay(sys.stdout).line({"type": "result", **json.loads(results), "folder": snapshot.folder})
+    show(ending(snapshot, program(), best_wrote=best_wrote(found, snapshot)))
 
 
 def _exit_code(snapshot: ExperimentSnapshot) -> int:

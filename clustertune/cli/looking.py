@@ -13,11 +13,11 @@ from clustertune.model.errors import Mistake
 
 if TYPE_CHECKING:
     from clustertune.cli.places import Found
-    from clustertune.client.coordinator import Coordinator
     from clustertune.model.snapshot import ExperimentSnapshot, LogPage
 
 BEST_SHOWN = 10
 FOLLOW_POLL_S = 0.2
+MOST_TRIED = 50
 PIPED_WIDTH = 120
 STATUS_LINES = 30
 
@@ -83,7 +83,8 @@ def results(
 def logs(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The experiment.")] = None,
     trial: Annotated[
-        int | None, typer.Argument(metavar="[TRIAL]", help="Its number; default: the newest failed or running one.")
+        int | None,
+        typer.Argument(metavar="[TRIAL]", help="Its number; default: a failed or running one, else the best."),
     ] = None,
     attempt: Annotated[int | None, typer.Option("--attempt", help="Default: the last one.", min=1)] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the attempt is over.")] = False,
@@ -92,9 +93,13 @@ def logs(
 ) -> None:
     """Print what a trial wrote."""
     from clustertune.cli.places import TO_LOOK_AT, find
+    from clustertune.cli.printing import warn
 
     found = find(name, cluster, TO_LOOK_AT)
-    number = _interesting_trial(found.coordinator, found.name) if trial is None else trial
+    number = _interesting_trial(found, follow=follow) if trial is None else trial
+    if number is None:
+        warn(f"no trial of {found.name} wrote anything")
+        return
     if trial is None and not as_json:
         print(f"trial {number} of {found.name}:", file=sys.stderr)
     _print_log(found, number, attempt, follow=follow, as_json=as_json)
@@ -107,16 +112,31 @@ def _print_status(snapshot: ExperimentSnapshot) -> None:
     show(screen(snapshot, width=min(console().width, PIPED_WIDTH), height=STATUS_LINES, events=snapshot.events))
 
 
-def _interesting_trial(coordinator: Coordinator, name: str) -> int:
-    """The newest failed trial, else the newest running one, else the newest that has begun."""
-    rows = [row for row in coordinator.all_trials(name) if row.attempts]
-    for state in ("failed", "running"):
-        matching = [row.trial for row in rows if row.state.value == state]
-        if matching:
-            return matching[-1]
-    if not rows:
+def _interesting_trial(found: Found, *, follow: bool) -> int | None:
+    """The newest failed or running trial that wrote something, else the best one, else any; None where none did.
+
+    One that is to be followed need not have written anything yet.
+    """
+    coordinator, name = found.coordinator, found.name
+    begun = [row for row in coordinator.all_trials(name) if row.attempts]
+    if not begun:
         raise Mistake(f"no trial of {name} has begun yet")
-    return rows[-1].trial
+    best = coordinator.experiment(name).best
+    notable = [row.trial for row in reversed(begun) if row.state.value in ("failed", "running")]
+    others = [row.trial for row in reversed(begun)]
+    running = {row.trial for row in begun if row.state.value == "running"}
+    candidates = [*notable[:MOST_TRIED], *([best.trial] if best else []), *others[:MOST_TRIED]]
+    return next((trial for trial in candidates if (follow and trial in running) or wrote(found, trial)), None)
+
+
+def wrote(found: Found, trial: int) -> bool:
+    """Whether the trial's last attempt has any output."""
+    page = found.coordinator.log(found.name, trial, limit=1)
+    return bool(page.next_offset) and not page.missing
+
+
+def best_wrote(found: Found, snapshot: ExperimentSnapshot) -> bool:
+    return snapshot.best is not None and wrote(found, snapshot.best.trial)
 
 
 def _print_log(found: Found, trial: int, attempt: int | None, *, follow: bool, as_json: bool) -> None:

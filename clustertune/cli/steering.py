@@ -33,6 +33,7 @@ def stop(name: options.Name = None, cluster: options.Cluster = None, as_json: op
 
 def _conclude(found: Found, snapshot: ExperimentSnapshot, *, as_json: bool) -> None:
     """Its state once its trials have ended; how many are still ending where they take longer than they may."""
+    from clustertune.cli.looking import best_wrote
     from clustertune.cli.printing import print_json, show, warn
     from clustertune.cli.program import program
     from clustertune.view.ending import ending
@@ -42,7 +43,7 @@ def _conclude(found: Found, snapshot: ExperimentSnapshot, *, as_json: bool) -> N
     if as_json:
         print_json({"experiment": snapshot.name, "state": snapshot.state})
     else:
-        show(ending(snapshot, program()))
+        show(ending(snapshot, program(), best_wrote=best_wrote(found, snapshot)))
     if snapshot.running:
         warn(f"{counted(len(snapshot.running), 'trial')} still ending; `{program()} status {snapshot.name}` tells more")
 

@@ -7,7 +7,7 @@ import shlex
 from rich.text import Text
 
 from clustertune.model.snapshot import ExperimentSnapshot
-from clustertune.model.trial import ExperimentState
+from clustertune.model.trial import ExperimentState, TrialState
 from clustertune.view.progress import states
 from clustertune.view.styles import EXPERIMENT_STYLES
 from clustertune.view.words import clean, counted, duration, number, one_line, setting
@@ -15,9 +15,12 @@ from clustertune.view.words import clean, counted, duration, number, one_line, s
 TRACEBACK_LINES = 30
 
 
-def ending(snapshot: ExperimentSnapshot, program: str) -> Text:
-    """A few lines. ``program`` is how clustertune is called here, as it would be typed."""
-    commands = next_commands(snapshot, program)
+def ending(snapshot: ExperimentSnapshot, program: str, *, best_wrote: bool) -> Text:
+    """A few lines. ``program`` is how clustertune is called here, as it would be typed.
+
+    ``best_wrote`` says whether the best trial has any output to look at.
+    """
+    commands = next_commands(snapshot, program, best_wrote=best_wrote)
     lines = [_labelled("next" if index == 0 else "", command) for index, command in enumerate(commands)]
     return Text("\n").join([outcome(snapshot), *lines])
 
@@ -30,7 +33,7 @@ def outcome(snapshot: ExperimentSnapshot) -> Text:
     return Text("\n").join(lines)
 
 
-def next_commands(snapshot: ExperimentSnapshot, program: str) -> list[str]:
+def next_commands(snapshot: ExperimentSnapshot, program: str, *, best_wrote: bool) -> list[str]:
     """Commands that make sense now, each with what it does."""
     name = shlex.quote(snapshot.name)
     commands = []
@@ -41,8 +44,9 @@ def next_commands(snapshot: ExperimentSnapshot, program: str) -> list[str]:
         commands.append((f"{program} pause {name}", "end its trials for now"))
     if snapshot.best is not None:
         commands.append((f"{program} results {name}", "best trials"))
-        commands.append((f"{program} logs {name} {snapshot.best.trial}", "output of the best"))
-    if snapshot.state is ExperimentState.FAILED:
+        if best_wrote:
+            commands.append((f"{program} logs {name} {snapshot.best.trial}", "output of the best"))
+    if snapshot.counts.get(TrialState.FAILED.value):
         commands.append((f"{program} logs {name}", "output of a failed one"))
     width = max((len(command) for command, _ in commands), default=0)
     return [f"{command:<{width}}   # {meaning}" for command, meaning in commands]
@@ -58,7 +62,7 @@ def _headline(snapshot: ExperimentSnapshot) -> Text:
 
 
 def _failure(snapshot: ExperimentSnapshot) -> list[Text]:
-    if not snapshot.failure:
+    if not snapshot.failure or snapshot.failure.strip() in snapshot.reason:
         return []
     lines = clean(snapshot.failure).rstrip().splitlines()
     left_out = len(lines) - TRACEBACK_LINES
@@ -70,12 +74,20 @@ def _failure(snapshot: ExperimentSnapshot) -> list[Text]:
 def _best(snapshot: ExperimentSnapshot) -> list[Text]:
     best = snapshot.best
     if best is None:
-        metric = one_line(snapshot.metric)
-        return [Text(f"no trial reported {metric}" if snapshot.state.ended else f"no trial has reported {metric} yet")]
+        said = nothing_best(snapshot)
+        return [] if said in one_line(snapshot.reason) else [Text(said)]
     head = Text("best ").append(one_line(snapshot.metric), "bold").append(f" {number(best.value)}", "bold green")
     head.append(f" (trial {best.trial}, {one_line(snapshot.resource)} {best.resource})")
     width = max(map(len, map(one_line, best.config)), default=0)
     return [head, *(Text(f"  {one_line(name):<{width}}  {setting(value)}") for name, value in best.config.items())]
+
+
+def nothing_best(snapshot: ExperimentSnapshot) -> str:
+    """Why there is no best trial."""
+    metric = one_line(snapshot.metric)
+    if snapshot.reports:
+        return f"no trial reported a finite {metric}" + ("" if snapshot.state.ended else " yet")
+    return f"no trial reported {metric}" if snapshot.state.ended else f"no trial has reported {metric} yet"
 
 
 def _labelled(label: str, text: str) -> Text:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from clustertune.model.snapshot import Event, ExperimentSnapshot, Incumbent
 from clustertune.model.trial import ExperimentState
+from clustertune.view.ending import nothing_best
 from clustertune.view.progress import progress
 from clustertune.view.styles import EXPERIMENT_STYLES, LEVEL_STYLES
 from clustertune.view.trial_table import trial_table
@@ -66,7 +67,8 @@ def incumbent(snapshot: ExperimentSnapshot, width: int, config_lines: int) -> li
     """The best value so far, and the configuration it came of in at most ``config_lines`` lines."""
     metric = one_line(snapshot.metric)
     if snapshot.best is None:
-        return [Text("best ").append(metric, "bold").append("  none yet", "dim")]
+        none = nothing_best(snapshot) if snapshot.reports or snapshot.state.ended else "none yet"
+        return [Text("best ").append(metric, "bold").append(f"  {none}", "dim")]
     return [_best_line(snapshot, snapshot.best), *packed(settings(snapshot.best.config), width, config_lines)]
 
 
@@ -79,7 +81,9 @@ def trouble(snapshot: ExperimentSnapshot, events: Sequence[Event]) -> list[Text]
         lines.append(Text(f"waiting: {one_line(snapshot.waiting)}", style=LEVEL_STYLES["warning"]))
     if snapshot.reason and snapshot.state is not ExperimentState.RUNNING:
         lines.append(Text(one_line(snapshot.reason), style=EXPERIMENT_STYLES[snapshot.state]))
-    warnings = [event for event in events if event.level != "info"][-max(0, TROUBLE_LINES - len(lines)) :]
+    said = [text for text in (snapshot.problem, snapshot.waiting, snapshot.reason) if text]
+    warnings = [event for event in events if event.level != "info" and not any(text in event.text for text in said)]
+    warnings = warnings[-max(1, TROUBLE_LINES - len(lines)) :]
     return lines + [Text(f"! {one_line(event.text)}", style=LEVEL_STYLES[event.level]) for event in warnings]
 
 

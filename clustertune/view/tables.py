@@ -45,17 +45,19 @@ def instances(rows: Iterable[InstanceRow]) -> Table:
 
 
 def trials(rows: Sequence[TrialRow], resource: str) -> Table:
-    """Rows as given; a column for each parameter that any of them has."""
+    """Rows as given; a column for each parameter that any of them has, and for the last value where that differs."""
+    with_last = any(number(row.last_value) != number(row.value) for row in rows)
     names = list(dict.fromkeys(name for row in rows for name in row.config))
     table = _table(
-        ">trial", "state", f">{one_line(resource)}", ">value", ">time", *(f">{one_line(name)}" for name in names)
-    )
+        ">trial", "state", f">{one_line(resource)}", ">value", *([">last"] if with_last else []), ">time",
+        *(f">{one_line(name)}" for name in names),
+    )  # fmt: skip
     for row in rows:
         values = [setting(row.config[name]) if name in row.config else "" for name in names]
         table.add_row(
             str(row.trial), Text(row.state.value, style=TRIAL_STYLES[row.state]),
-            "-" if row.resource is None else str(row.resource), number(row.value), duration(row.elapsed_s),
-            *map(Text, values),
+            "-" if row.resource is None else str(row.resource), number(row.value),
+            *([number(row.last_value)] if with_last else []), duration(row.elapsed_s), *map(Text, values),
         )  # fmt: skip
     return table
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
+
+import pytest
 
 from tests.cli.conftest import PROGRAM, QUICK, SLOW, STUBBORN, Cli, read_until
 from tests.conftest import TestHome
@@ -69,6 +72,43 @@ def test_logs_without_a_trial_are_those_of_a_failed_one(cli: Cli) -> None:
     done = cli("logs")
     assert "so it goes" in done.stdout
     assert done.stderr.startswith("trial ")
+
+
+def test_logs_without_a_trial_are_those_of_the_best_where_none_failed(cli: Cli) -> None:
+    cli("tune", cli.experiment(QUICK))
+    best = json.loads(cli("results", "--json").stdout)["best"]["trial"]
+    assert cli("logs").stderr == f"trial {best} of trying:\n"
+
+
+def test_where_nothing_was_written_logs_are_not_offered_and_say_so(cli: Cli) -> None:
+    shown = cli("tune", cli.experiment("def train(config):\n    return config['x']\n")).stdout
+    assert "results trying" in shown
+    assert "logs" not in shown
+    assert cli("logs").stderr == "no trial of trying wrote anything\n"
+
+
+def test_trials_that_all_report_nan_are_told_as_such(cli: Cli) -> None:
+    shown = cli("tune", cli.experiment("def train(config):\n    return float('nan')\n"), "--plain", check=None).stdout
+    ending = shown[shown.rindex("trying ") :]
+    assert shown.count("no trial reported a finite loss") >= 1
+    assert "no trial has reported" not in ending
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_output_that_cannot_be_written_is_an_error(cli: Cli) -> None:
+    cli("tune", cli.experiment(QUICK))
+    with open("/dev/full", "w") as full:
+        for command in ("results", "list", "schema experiment"):
+            done = subprocess.run(
+                [*PROGRAM, *command.split()],
+                cwd=cli.folder,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+            assert done.stderr == "error: standard output cannot be written: No space left on device\n"
+            assert done.returncode == 1
 
 
 def test_logs_can_be_followed_to_the_end(cli: Cli) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import typer
 
@@ -53,13 +54,32 @@ def test_schemas_are_json(cli: Cli) -> None:
 def test_doctor_finds_a_healthy_machine(cli: Cli) -> None:
     cli("tune", cli.experiment(QUICK))
     findings = json.loads(cli("doctor", "--json").stdout)
-    assert {finding["level"] for finding in findings} <= {"ok", "warn"}
+    assert {finding["level"] for finding in findings} <= {"ok", "info", "warn"}
     assert any("coordinator of cluster 'local': process" in finding["what"] for finding in findings)
 
 
 def test_doctor_sees_an_open_home(cli: Cli, home: TestHome) -> None:
     home.path.chmod(0o755)
     assert f"chmod 700 {home.path}" in cli("doctor").stdout
+
+
+def test_doctor_reads_the_journal_and_leaves_it_as_it_was(cli: Cli, home: TestHome) -> None:
+    cli("tune", cli.experiment(QUICK))
+    with home.connect() as coordinator:
+        coordinator.shutdown()
+    psutil.wait_procs(home.processes("clustertune.coordinator"), timeout=20)
+    journal = home.cluster.path / "journal.sqlite"
+    whole = journal.read_bytes()
+    assert f"{journal} is whole" in cli("doctor").stdout
+    assert journal.read_bytes() == whole
+    journal.write_bytes(whole[:4096] + b"\xff" * 8192 + whole[12288:])
+    damaged = cli("doctor", check=1).stdout
+    assert f"fail {journal} is damaged" in damaged
+    assert "put a copy of journal.sqlite back" in damaged
+    journal.write_bytes(b"")
+    assert f"{journal} is empty, and " in cli("doctor", check=1).stdout
+    journal.unlink()
+    assert f"{journal} is missing, and " in cli("doctor", check=1).stdout
 
 
 def test_doctor_fails_where_the_home_cannot_be(cli: Cli) -> None:

@@ -62,8 +62,18 @@ def test_troubles_stand_below() -> None:
     assert shown[-3:] == ["the disk is full", "waiting: all slots are taken", "! slow"]
 
 
+def test_a_reason_is_not_said_again_by_its_event() -> None:
+    failed = experiment(state=ExperimentState.FAILED, reason="its only trial failed", running=())
+    shown = lines(
+        screen(failed, width=80, height=24, events=[event("error", "digits is failed: its only trial failed")])
+    )
+    assert [line for line in shown if "its only trial failed" in line] == ["its only trial failed"]
+
+
 def test_no_incumbent_yet_says_so() -> None:
-    assert "best validation_error  none yet" in lines(screen(experiment(best=None), width=80, height=24))
+    assert "best validation_error  none yet" in lines(screen(experiment(best=None, reports=0), width=80, height=24))
+    shown = lines(screen(experiment(best=None), width=80, height=24))
+    assert "best validation_error  no trial reported a finite validation_error yet" in shown
 
 
 def test_a_time_limit_that_is_nearer_bounds_the_bar() -> None:

@@ -38,7 +38,7 @@ def test_machines_show_what_they_have() -> None:
 def test_trials_have_a_column_for_each_parameter_that_any_has() -> None:
     rows = [row(1, config={"lr": 0.1}), row(2, config={"lr": 0.2, "momentum": 0.9})]
     shown = lines(trials(rows, "epoch"), 120)
-    assert shown[0].split() == ["trial", "state", "epoch", "value", "time", "lr", "momentum"]
+    assert shown[0].split() == ["trial", "state", "epoch", "value", "last", "time", "lr", "momentum"]
     assert shown[1].split()[-1] == "0.1"
     assert shown[2].split()[-2:] == ["0.2", "0.9"]
 
@@ -51,3 +51,8 @@ def test_the_best_trial_is_first_whatever_the_goal() -> None:
 
 def test_ties_go_to_the_lower_number() -> None:
     assert [found.trial for found in best_first([row(5, value=1.0), row(2, value=1.0)], "maximize")] == [2, 5]
+
+
+def test_the_last_value_has_a_column_only_where_it_is_another() -> None:
+    assert "last" not in lines(trials([row(1, value=0.3, last_value=0.3)], "epoch"), 120)[0].split()
+    assert lines(trials([row(1, value=0.25, last_value=0.3)], "epoch"), 120)[1].split()[3:5] == ["0.25", "0.3"]
