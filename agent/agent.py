@@ -227,6 +227,7 @@ class Agent:
         self._link.wake()
         if not self._paused and self._outbox.unsent_bytes > _UNSENT_HIGH_BYTES:
             self._paused = True
+            _log.warning("%d bytes of reports are not sent yet: trials wait", self._outbox.unsent_bytes)
             self._server.pause()
             for attempt, _ in self._running.values():
                 attempt.pause_reading()

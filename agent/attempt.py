@@ -27,7 +27,7 @@ from clustertune.agent.output import Output
 from clustertune.agent.redaction import Redactor
 from clustertune.agent.report_server import ReportServer
 from clustertune.agent.report_stream import ReportStream
-from clustertune.agent.spawner_link import CannotStart, Child, Exit
+from clustertune.agent.spawner_link import CannotStart, Child, Exit, SpawnerLost
 from clustertune.model.codec import to_plain
 from clustertune.model.messages import Ended, Reports, Start, Started
 from clustertune.model.trial import Ending, EndReason, Report
@@ -104,6 +104,8 @@ class Attempt:
             exit_ = await self._run_child()
         except CannotStart as error:
             return Conclusion(EndReason.UNSTARTABLE, error.error, error.traceback), Exit()
+        except SpawnerLost as error:
+            return Conclusion(EndReason.LOST, str(error)), Exit()
         finally:
             for timer in self._timers:
                 timer.cancel()
@@ -141,6 +143,12 @@ class Attempt:
             self._placing.cancel()
         place = await self._placing
         self._placing = None
+        try:
+            return await self._begin_at(place)
+        finally:
+            place.spawner.release()
+
+    async def _begin_at(self, place: Place) -> Child:
         order = self._order(place)
         read_end, write_end = os.pipe()
         self._output = Output(read_end, self._loop, self.log, self._redactor, self._on_line if self._patterns else None)
@@ -167,7 +175,8 @@ class Attempt:
             except OSError as error:
                 if not told:
                     text = f"waits to begin, for its folder cannot be written: {error.strerror} ({self._folder})"
-                    message = partial(Reports, attempt=self._start.attempt, reports=(), notices=(text,))
+                    notices = (self._redactor.text(text),)
+                    message = partial(Reports, attempt=self._start.attempt, reports=(), notices=notices)
                     self._around.outbox.append(message)
                     self._around.wake()
                     told = True

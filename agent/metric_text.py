@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from clustertune.agent.sound_text import sound
 from clustertune.model.messages import MetricPattern
+from clustertune.model.trial import LARGEST_LEVEL
 
 Level = tuple[int, dict[str, float]]
 """A resource level and the metrics reported at it."""
+
+ALLOWED_LEVELS = "a positive integer up to 2**53"
+_NO_HIGHER = f"a level is {ALLOWED_LEVELS}"
+_MAX_NAME_CHARS = 200
+_MAX_METRICS = 1000
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,9 @@ class PatternReader:
                 notices.append(problem)
             elif name == self._objective:
                 complete = True
-        return Found(self._report() if complete else None, tuple(notices)) if complete or notices else _NOTHING
+        if complete:
+            return self._report(notices)
+        return Found(notices=tuple(notices)) if notices else _NOTHING
 
     def _take(self, name: str, text: str) -> str:
         """What is wrong with a match; empty where it was taken."""
@@ -56,17 +65,20 @@ class PatternReader:
         if number is None:
             return f"the pattern of {name} matched {_shown(text)}, which is not a number"
         if name == self._resource and name != self._objective:
-            if (level := as_level(number)) is None:
-                return f"the pattern of {name} matched {_shown(text)}, which is not a positive integer"
+            if (level := _level_in(text)) is None:
+                return f"the pattern of {name} matched {_shown(text)}, which is not {ALLOWED_LEVELS}"
             self._level = level
         else:
             self._latest[name] = number
         return ""
 
-    def _report(self) -> Level:
-        self._count = self._count + 1 if self._level is None else self._level
+    def _report(self, notices: list[str]) -> Found:
+        level = as_level(self._count + 1 if self._level is None else self._level)
         metrics, self._latest, self._level = self._latest, {}, None
-        return self._count, metrics
+        if level is None:
+            return Found(notices=(*notices, f"a report after level {self._count} is left out: {_NO_HIGHER}"))
+        self._count = level
+        return Found((level, metrics), tuple(notices))
 
 
 def _compile(pattern: MetricPattern) -> tuple[re.Pattern[str], str | int]:
@@ -111,21 +123,44 @@ class JsonLineReader:
             return Found(notices=(f"a line in CLUSTERTUNE_METRICS is not an object: {shown}",))
         level = self._level(plain)
         if level is None:
-            return Found(
-                notices=(f"a line in CLUSTERTUNE_METRICS has a level that is not a positive integer: {shown}",)
-            )
-        metrics = {name: number for name, value in plain.items() if (number := plain_number(value)) is not None}
+            return Found(notices=(f"a line in CLUSTERTUNE_METRICS has a level that is not {ALLOWED_LEVELS}: {shown}",))
+        metrics, notices = within_bounds(numbers_in(plain))
         if not metrics:
-            return Found(notices=(f"a line in CLUSTERTUNE_METRICS has no metric in it: {shown}",))
+            return Found(notices=(*notices, f"a line in CLUSTERTUNE_METRICS has no metric in it: {shown}"))
         self._count = level
-        return Found((level, metrics))
+        return Found((level, metrics), notices)
 
     def _level(self, plain: dict[str, object]) -> int | None:
         """Takes the level out of the line."""
         for name in (self._resource, "step"):
             if name in plain:
                 return as_level(plain.pop(name))
-        return self._count + 1
+        return as_level(self._count + 1)
+
+
+def numbers_in(plain: Mapping[str, object]) -> dict[str, float]:
+    """What of a JSON object may be a metric."""
+    return {name: number for name, value in plain.items() if (number := plain_number(value)) is not None}
+
+
+def within_bounds(metrics: dict[str, float]) -> tuple[dict[str, float], tuple[str, ...]]:
+    """The metrics of one report that may travel, and notices of what was left out.
+
+    Names of at most 200 characters, at most 1,000 of them; lone surrogates in names are replaced.
+    """
+    if len(metrics) <= _MAX_METRICS and all(name.isascii() and len(name) <= _MAX_NAME_CHARS for name in metrics):
+        return metrics, ()
+    kept: dict[str, float] = {}
+    notices = []
+    for name, number in metrics.items():
+        if len(name) > _MAX_NAME_CHARS:
+            found = f"its name has {len(name)} characters, and at most {_MAX_NAME_CHARS} are allowed"
+            notices.append(f"the metric {_shown(name)} is left out: {found}")
+        elif len(kept) < _MAX_METRICS:
+            kept[sound(name)] = number
+    if len(metrics) > _MAX_METRICS:
+        notices.append(f"a report has {len(metrics)} metrics, and at most {_MAX_METRICS} are kept: the first ones")
+    return kept, tuple(notices)
 
 
 def plain_number(value: object) -> float | None:
@@ -141,11 +176,19 @@ def plain_number(value: object) -> float | None:
 
 
 def as_level(value: object) -> int | None:
-    """A positive integer, also where it is written as 3.0; else None."""
-    number = plain_number(value)
-    if number is None or not math.isfinite(number) or number < 1 or number != int(number):
+    """A positive integer up to 2**53, also where it is written as 3.0; else None."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
         return None
-    return int(number)
+    return value if 1 <= value <= LARGEST_LEVEL else None
+
+
+def _level_in(text: str) -> int | None:
+    try:
+        return as_level(int(text))  # floats beyond 2**53 would round to a level that is allowed
+    except ValueError:
+        return as_level(_as_number(text))
 
 
 def _as_number(text: str) -> float | None:

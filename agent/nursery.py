@@ -16,8 +16,11 @@ from clustertune.agent.leftovers import Records
 from clustertune.agent.spawner_link import CannotStart, SpawnerLink
 from clustertune.model.messages import RunSpec
 
-IDLE_S = 300.0
+IDLE_S = 60.0
 """Without trials for so long, the memory that a warm parent holds is worth more than its warmth."""
+
+_IDLE_PARENTS = 2
+"""So many warm parents without trials are kept, the most recently used: experiments come and go, memory does not."""
 
 _CLOSE_S = 2.0
 
@@ -41,18 +44,23 @@ class Nursery:
     def __init__(self, folder: Path, sdk: Path, records: Records) -> None:
         self._folder, self._sdk, self._records = folder, sdk, records
         self._current: dict[Key, SpawnerLink] = {}
-        self._all: set[SpawnerLink] = set()
+        self._all: dict[SpawnerLink, Key] = {}
         self._unsafe: dict[Key, SpawnerLink] = {}  # ended ones, for what they found
         self._loop = asyncio.get_running_loop()
 
     async def place(self, run: RunSpec, cpus: float) -> Place:
-        """A spawner that is ready. May wait for an import to end; cancelling that harms nobody. Raises CannotStart."""
+        """A spawner that is ready, and stays until it is released.
+
+        May wait for an import to end; cancelling that harms nobody. Raises CannotStart.
+        """
         interpreter = _resolve(run.python)
         environment = shared_environment(
             os.environ, run, cpus=cpus, interpreter=interpreter, folder=self._folder, sdk=self._sdk
         )
         if run.call is None:
             return Place(await self._plain(interpreter), environment, interpreter)
+        if not Path(run.workdir).is_dir():
+            raise CannotStart(f"the working directory {run.workdir} does not exist")
         key = (interpreter, run.workdir, run.call, *sorted(environment.items()))
         if not sys.platform.startswith("linux"):
             fresh, first = f"forking is not safe on {sys.platform}", False
@@ -63,8 +71,10 @@ class Nursery:
             warm = warm or await self._warm(key, interpreter, environment, run)
             if not warm.unsafe:
                 return Place(warm, environment, interpreter)
-            self._unsafe[key] = warm
-            self._retire(key, warm)
+            if first:
+                self._unsafe[key] = warm
+                self._retire(warm)
+                warm.release()
             fresh = warm.unsafe
         return Place(await self._plain(interpreter), environment, interpreter, fresh, first)
 
@@ -81,11 +91,9 @@ class Nursery:
     async def _warm(self, key: Key, interpreter: str, environment: Mapping[str, str], run: RunSpec) -> SpawnerLink:
         spawner = self._current.get(key)
         if spawner is not None and spawner.ready.done() and _has_changed(spawner.files):
-            self._retire(key, spawner)
+            self._retire(spawner)
             spawner = None
         if spawner is None:
-            if not Path(run.workdir).is_dir():
-                raise CannotStart(f"the working directory {run.workdir} does not exist")
             spawner = self._open(key, interpreter, environment, {"call": str(run.call), "workdir": run.workdir})
         return await self._ready(spawner)
 
@@ -95,41 +103,47 @@ class Nursery:
         # Only the SDK: what else is on the path of this interpreter stays the trial's own affair.
         spawner = SpawnerLink(interpreter, environment, self._sdk, prepare, self._records)
         self._current[key] = spawner
-        self._all.add(spawner)
+        self._all[spawner] = key
 
         def forget() -> None:
-            self._all.discard(spawner)
-            if self._current.get(key) is spawner:
-                del self._current[key]
+            self._dismiss(spawner)
+            del self._all[spawner]
 
         spawner.on_end = forget
+        spawner.on_idle = self.close_idle
         return spawner
 
     async def _ready(self, spawner: SpawnerLink) -> SpawnerLink:
         spawner.waiting += 1
         try:
             await asyncio.shield(spawner.ready)
-        except asyncio.CancelledError:
-            if spawner.waiting == 1 and not spawner.ready.done():
-                spawner.close()  # an import that nobody waits for any more, and that may never end
+        except BaseException:
+            # Closed where it was the last: an import that nobody waits for any more may never end.
+            spawner.release()
             raise
-        finally:
-            spawner.waiting -= 1
         return spawner
 
-    def _retire(self, key: Key, spawner: SpawnerLink) -> None:
+    def _retire(self, spawner: SpawnerLink) -> None:
         """No new trials; it is closed when those that it runs are done."""
-        if self._current.get(key) is spawner:
-            del self._current[key]
+        self._dismiss(spawner)
         self.close_idle()
 
+    def _dismiss(self, spawner: SpawnerLink) -> None:
+        key = self._all.get(spawner, ())
+        if self._current.get(key) is spawner:
+            del self._current[key]
+
     def close_idle(self, idle_s: float = IDLE_S) -> None:
-        """To be called now and then: ends what nobody uses."""
-        in_use = set(self._current.values())
-        for spawner in list(self._all):
-            if spawner.children or spawner.waiting:
-                continue
-            if spawner not in in_use or self._loop.time() - spawner.idle_since_s > idle_s:
+        """Ends what nobody uses. To be called now and then; a spawner that becomes idle calls it too."""
+        idle = [spawner for spawner in self._all if not spawner.children and not spawner.waiting]
+        current = set(self._current.values())
+        parents = [each for each in idle if each in current and each.is_warm_parent and each.usable]
+        parents.sort(key=lambda parent: parent.idle_since_s, reverse=True)
+        superfluous = set(parents[_IDLE_PARENTS:])
+        for spawner in idle:
+            since_s = self._loop.time() - spawner.idle_since_s
+            if spawner not in current or spawner in superfluous or since_s > idle_s or not spawner.usable:
+                self._dismiss(spawner)  # at once: until it has ended, nobody must be sent to it
                 spawner.close()
 
     async def close(self) -> None:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from clustertune.model.processes import LINUX
 
+LINK_CLOSED = 96
+"""A spawner ends with this code where the module that it imported closed its connection to the agent."""
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 # Loaded here, before any fork: a forked child does as little as it can.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from clustertune.agent.sound_text import sound, sound_bytes
+
 _SHOWN = b"[secret]"
 
 
@@ -13,14 +15,14 @@ class Redactor:
 
     def __init__(self, values: Iterable[str]) -> None:
         lines = {line.strip() for value in values for line in (value, *value.splitlines())}
-        self._values = tuple(sorted((line.encode() for line in lines if line), key=len, reverse=True))
+        self._values = tuple(sorted((sound_bytes(line) for line in lines if line), key=len, reverse=True))
         self._pattern = re.compile(b"|".join(map(re.escape, self._values))) if self._values else None
 
     def text(self, text: str) -> str:
-        """``text`` without the values."""
+        """``text`` without the values, and fit to be encoded."""
         if self._pattern is None:
-            return text
-        return self._pattern.sub(_SHOWN, text.encode(errors="replace")).decode(errors="replace")
+            return sound(text)
+        return self._pattern.sub(_SHOWN, sound_bytes(text)).decode(errors="replace")
 
     def split(self, data: bytes) -> tuple[bytes, bytes]:
         """What of a stream can be let go, redacted, and what must wait: it may be the beginning of a value."""

@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from clustertune.agent.metric_text import as_level, plain_number
+from clustertune.agent.metric_text import ALLOWED_LEVELS, as_level, numbers_in, within_bounds
+from clustertune.agent.sound_text import sound_bytes
 
 MAX_LINE_BYTES = 1024 * 1024
 _READ_BYTES = 256 * 1024
@@ -91,7 +92,7 @@ class ReportServer:
         listener = self._attempts.get(attempt) if isinstance(attempt, str) else None
         if listener is None or not isinstance(key, str):
             return None
-        return listener if hmac.compare_digest(key.encode(), listener.key.encode()) else None
+        return listener if hmac.compare_digest(sound_bytes(key), listener.key.encode()) else None
 
     def _accept(self) -> None:
         while True:
@@ -201,13 +202,16 @@ class _Connection:
     def _level(self, listener: Listener, plain: dict[str, object]) -> tuple[int, dict[str, float]] | None:
         level, metrics = as_level(plain.get("step")), plain["metrics"]
         if level is None or not isinstance(metrics, dict):
-            listener.on_notice(f"a report needs a positive integer as its level, found {str(plain.get('step'))[:60]!r}")
+            listener.on_notice(f"a report needs {ALLOWED_LEVELS} as its level, found {str(plain.get('step'))[:60]!r}")
             return None
-        found = {str(name): number for name, value in metrics.items() if (number := plain_number(value)) is not None}
+        found = numbers_in(metrics)
         if len(found) < len(metrics):
-            wrong = next(name for name in metrics if str(name) not in found)
-            listener.on_notice(f"metric {str(wrong)[:60]!r} is not a number: {str(metrics[wrong])[:60]!r}")
-        return (level, found) if found else None
+            wrong = next(name for name in metrics if name not in found)
+            listener.on_notice(f"metric {wrong[:60]!r} is not a number: {str(metrics[wrong])[:60]!r}")
+        kept, notices = within_bounds(found)
+        for notice in notices:
+            listener.on_notice(notice)
+        return (level, kept) if kept else None
 
     def _take_other(self, listener: Listener, plain: dict[str, object]) -> None:
         told = {name: value for name, value in plain.items() if isinstance(value, str)}

@@ -85,6 +85,7 @@ class ReportStream:
         return Reports(seq, self._attempt, reports, notices)
 
     def _note_quietly(self, text: str) -> None:
+        text = self._redactor.text(text)
         if text not in self._told:
             self._told.add(text)
             self._notices.append(text)

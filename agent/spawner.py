@@ -54,6 +54,7 @@ class Spawner:
         self._inherited: frozenset[int] = frozenset()
         self._collects = True
         self._wake, self._woken = socket.socketpair()
+        self._files = self._identities()
 
     def serve(self) -> None:
         """Until the agent closes the link, or is gone; then every trial is killed."""
@@ -102,12 +103,27 @@ class Spawner:
             try:
                 self._function = warm.load(order["call"], order["workdir"])
             except warm.Unstartable as error:
+                self._check_link()
                 self._say({"say": "failed", "error": error.error, "traceback": error.traceback})
                 return False
+            self._check_link()
             told.update(unsafe=warm.why_unsafe_to_fork(), files=warm.loaded_files(order["workdir"]))
         self._settle()
         self._say(told)
         return True
+
+    def _identities(self) -> list[tuple[int, int]]:
+        found = map(os.fstat, (self._link.fileno(), self._wake.fileno(), self._woken.fileno()))
+        return [(each.st_dev, each.st_ino) for each in found]
+
+    def _check_link(self) -> None:
+        """A module that closes descriptors, or reuses their numbers, leaves nobody to serve: the exit code says so."""
+        try:
+            intact = self._identities() == self._files
+        except OSError:
+            intact = False
+        if not intact:
+            os._exit(processes.LINK_CLOSED)
 
     def _settle(self) -> None:
         """After the import, which may have changed any of it."""

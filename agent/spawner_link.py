@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clustertune.agent import processes
 from clustertune.agent.leftovers import Records
 
 _SPAWNER = "from clustertune.agent.spawner import main; main()"
@@ -23,6 +24,7 @@ _PRINTED_BYTES = 64 * 1024
 _GRACE_S = 0.2
 _WAIT_S = 5.0
 _BURIAL_POLL_S = 0.002
+_CLOSED = "it closed the connection to the agent while it was imported (leave file descriptors above 2 open)"
 
 
 class CannotStart(Exception):
@@ -31,6 +33,10 @@ class CannotStart(Exception):
     def __init__(self, error: str, traceback: str = "") -> None:
         self.error, self.traceback = error, traceback
         super().__init__(error)
+
+
+class SpawnerLost(Exception):
+    """The process that was to start a trial ended before it did: nothing that the program can help."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,10 @@ class SpawnerLink:
     def __init__(
         self, python: str, environment: Mapping[str, str], sdk: Path, prepare: Mapping[str, str], records: Records
     ) -> None:
-        """``prepare`` has ``call`` and ``workdir`` for a warm parent, nothing for commands. Raises CannotStart."""
+        """``prepare`` has ``call`` and ``workdir`` for a warm parent, nothing for commands. Raises CannotStart.
+
+        ``waiting`` counts who waits for it to be ready, or has not yet started a trial with it: see ``release``.
+        """
         self._loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = self._loop.create_future()
         # Nobody may be left to ask, when all attempts that waited were stopped.
@@ -74,8 +83,10 @@ class SpawnerLink:
         self.children: dict[str, Child] = {}
         self.idle_since_s = self._loop.time()
         self.waiting = 0
+        self.is_warm_parent = "call" in prepare
         self.ended = asyncio.Event()
         self.on_end: Callable[[], None] = lambda: None
+        self.on_idle: Callable[[], None] = lambda: None
         self._outgoing: deque[tuple[bytes, int | None]] = deque()
         self._buffer = b""
         self._printed = b""
@@ -95,11 +106,12 @@ class SpawnerLink:
                 stdin=subprocess.DEVNULL, stdout=write_end, stderr=write_end, cwd=sdk, env=dict(environment),
                 pass_fds=[theirs.fileno()], start_new_session=True,
             )  # fmt: skip
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: what no environment can hold, such as a null byte
             self._link.close()
             os.close(printed)
             self.alive = False
-            raise CannotStart(f"the interpreter {python} cannot be run: {error.strerror}") from error
+            why = error.strerror if isinstance(error, OSError) else error
+            raise CannotStart(f"the interpreter {python} cannot be run: {why}") from error
         finally:
             theirs.close()
             os.close(write_end)
@@ -109,6 +121,11 @@ class SpawnerLink:
         self._printed_fd: int | None = printed
         self._loop.add_reader(self._link, self._on_readable)
         self._loop.add_reader(printed, self._on_printed)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can start trials now."""
+        return self.alive and self.ready.done() and self.ready.exception() is None
 
     @property
     def pid(self) -> int:
@@ -122,11 +139,11 @@ class SpawnerLink:
         return printed
 
     async def start(self, order: Mapping[str, Any], output: int) -> Child:
-        """Starts a trial whose output goes to ``output``, which this closes. Raises CannotStart."""
+        """Starts a trial whose output goes to ``output``, which this closes. Raises CannotStart or SpawnerLost."""
         child = Child(order["attempt"], self, self._loop)
         if not self.alive:
             os.close(output)
-            raise CannotStart("the process that starts trials has just ended")
+            raise SpawnerLost("the process that starts trials has just ended")
         self.children[child.attempt] = child
         self.tell({"do": "start", **order}, output)
         await child.started
@@ -196,8 +213,19 @@ class SpawnerLink:
             child.exited.set_result(Exit(told["code"], told["signal"], told["survivors"]))
 
     def _drop(self, attempt: str) -> Child:
+        child = self.children.pop(attempt)
+        self._rest()
+        return child
+
+    def release(self) -> None:
+        """One of those that are counted as ``waiting`` has started its trial, or never will."""
+        self.waiting -= 1
+        self._rest()
+
+    def _rest(self) -> None:
         self.idle_since_s = self._loop.time()
-        return self.children.pop(attempt)
+        if not self.children and not self.waiting:
+            self.on_idle()
 
     def _on_printed(self) -> bool:
         if self._printed_fd is None:
@@ -228,10 +256,13 @@ class SpawnerLink:
         for _, descriptor in self._outgoing:
             if descriptor is not None:
                 os.close(descriptor)
-        why = f"the process that starts trials {describe_status(self._wait())}"
+        status, by_itself = self._wait()
+        why = f"the process that starts trials {describe_status(status)}"
         self._records.remove(self._process.pid)
         if not self.ready.done():
-            self.ready.set_exception(CannotStart(f"the module could not be imported: {why}", self.take_printed()))
+            # Who lives on without the link can only have closed it.
+            problem = _CLOSED if status == processes.LINK_CLOSED or not by_itself else why
+            self.ready.set_exception(CannotStart(f"the module could not be imported: {problem}", self.take_printed()))
         for child in list(self.children.values()):
             self._lose(child, why)
         self._close_printed()
@@ -241,7 +272,7 @@ class SpawnerLink:
     def _lose(self, child: Child, why: str) -> None:
         self._drop(child.attempt)
         if not child.started.done():
-            child.started.set_exception(CannotStart(why))
+            child.started.set_exception(SpawnerLost(why))
             return
         burial = asyncio.ensure_future(self._bury(child, f"{why}, and its trials with it"))
         self._burials.add(burial)
@@ -255,14 +286,14 @@ class SpawnerLink:
         self._records.remove(child.pid)
         child.exited.set_result(Exit(lost=why, survivors=survivors))
 
-    def _wait(self) -> int:
-        """Its status. The link ends just before the process does; killing it then changes nothing about its status."""
+    def _wait(self) -> tuple[int, bool]:
+        """Its status, and whether it ended by itself: the link ends just before the process does."""
         with suppress(subprocess.TimeoutExpired):
-            return self._process.wait(_GRACE_S)
+            return self._process.wait(_GRACE_S), True
         self._process.kill()
         with suppress(subprocess.TimeoutExpired):
-            return self._process.wait(_WAIT_S)
-        return -signal.SIGKILL
+            return self._process.wait(_WAIT_S), False
+        return -signal.SIGKILL, False
 
     def close(self) -> None:
         """Ends the process, and with it whatever it started."""
@@ -277,7 +308,7 @@ def describe_status(status: int) -> str:
     """A subprocess's status in words."""
     if status >= 0:
         return f"ended with exit code {status}"
-    return f"was killed by signal {-status} ({signal_name(-status)})"
+    return f"was killed (signal {-status})"
 
 
 def signal_name(number: int) -> str:

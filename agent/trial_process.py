@@ -44,9 +44,16 @@ def execute(argv: Sequence[str], program: str, workdir: str, environment: Mappin
         signal.signal(number, signal.SIG_DFL)
     try:
         os.chdir(workdir)
+    except OSError as error:
+        _refuse(errors, f"the working directory {workdir} cannot be entered: {error.strerror}")
+    try:
         os.execve(program, list(argv), dict(environment))  # noqa: S606 - without a shell on purpose
     except OSError as error:
-        os.write(errors, f"{program} cannot be run: {error.strerror or error}".encode())
+        _refuse(errors, f"{program} cannot be run: {error.strerror or error}")
     except ValueError as error:
-        os.write(errors, f"{program} cannot be run: {error}".encode())
+        _refuse(errors, f"{program} cannot be run: {error}")
+
+
+def _refuse(errors: int, why: str) -> NoReturn:
+    os.write(errors, why.encode(errors="replace"))
     os._exit(CANNOT_EXEC)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import importlib
+import inspect
 import json
 import os
 import random  # here and not where it is used: each forked trial would pay its 3 ms again
@@ -41,8 +42,9 @@ def load(call: str, workdir: str) -> Function:
     module_name, _, name = call.partition(":")
     try:
         os.chdir(workdir)
-    except OSError as error:
-        raise Unstartable(f"the working directory {workdir} cannot be entered: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise Unstartable(f"the working directory {workdir} cannot be entered: {why}") from error
     sys.path[0] = workdir
     sys.argv[:] = [module_name]
     try:
@@ -56,9 +58,15 @@ def load(call: str, workdir: str) -> Function:
             raise Unstartable(_no_function(module_name, name)) from error
         raise Unstartable(*describe(error)) from error
     except BaseException as error:  # a module may even call sys.exit() while it is imported
-        raise Unstartable(*describe(error)) from error
+        line, shown = describe(error)
+        if not Path(workdir).is_dir():
+            line = f"the working directory {workdir} vanished while {module_name} was imported: {line}"
+        raise Unstartable(line, shown) from error
     if not callable(function):
         raise Unstartable(f"{call} is not a function: it is {type(function).__name__}")
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
+        wrapped = f"def {name}(config): asyncio.run(...)"
+        raise Unstartable(f"{name} is a coroutine function, which clustertune cannot call; wrap it: {wrapped}")
     return function  # type: ignore[no-any-return]
 
 
@@ -137,8 +145,30 @@ def run(trial: Trial, function: Function) -> NoReturn:
     except BaseException as error:  # noqa: BLE001 - the task's boundary: whatever it was becomes a message
         line, shown = describe(error)
         sys.stderr.write(shown)
-        training._channel.tell({"raised": line, "traceback": shown})
+        if isinstance(error, TypeError) and _was_never_entered(function, error):
+            training._channel.tell({"unstartable": line + _definition_of(function), "traceback": shown})
+        else:
+            training._channel.tell({"raised": line, "traceback": shown})
     leave(code)
+
+
+def _was_never_entered(function: Function, error: TypeError) -> bool:
+    """Whether the call itself failed, because the function does not take one positional argument."""
+    if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+        return False
+    try:
+        inspect.signature(function, follow_wrapped=False).bind({})
+    except TypeError:
+        return True
+    except ValueError:  # a builtin without a signature
+        return False
+    return False
+
+
+def _definition_of(function: Function) -> str:
+    code = getattr(function, "__code__", None) or getattr(getattr(function, "__init__", None), "__code__", None)
+    where = f", and defined at {code.co_filename}:{code.co_firstlineno}" if code is not None else ""
+    return f"; it is called with one argument, the configuration{where}"
 
 
 def leave(code: int) -> NoReturn:

@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import socket
 
+_LARGEST_LEVEL = 2**53
+"""As `clustertune.model.trial` has it, whose import would cost more than all of this module."""
+
 
 class Infeasible(Exception):
     """Raise it where a configuration cannot be: the trial counts as infeasible, not as failed."""
@@ -29,8 +32,9 @@ class Stopped(BaseException):
 def report(step: int | None = None, /, **metrics: Any) -> None:
     """Reports metric values at a resource level.
 
-    ``step`` is a positive integer (an epoch, a step); without it, the last one plus 1. Values are numbers, or anything
-    that ``float()`` takes without being text: NumPy and torch scalars too. Returns at once; from any thread.
+    ``step`` is a positive integer up to 2**53 (an epoch, a step); without it, the last one plus 1. Values are
+    numbers, or anything that ``float()`` takes without being text: NumPy and torch scalars too. Returns at once; from
+    any thread.
 
     Raises TypeError or ValueError, which name the metric and what was found.
     """
@@ -75,8 +79,17 @@ def _level(step: int | None, metrics: Mapping[str, Any]) -> int | None:
         level = 0
     if level < 1 or isinstance(step, bool):
         raise (ValueError if level and not isinstance(step, bool) else TypeError)(
-            f"the step must be a positive integer, found {step!r} ({type(step).__name__})"
+            f"the step must be a positive integer, found {_shown(step)} ({type(step).__name__})"
         ) from None
+    return level
+
+
+def _not_too_high(level: int) -> int:
+    if level > _LARGEST_LEVEL:
+        raise ValueError(
+            f"the step must be a positive integer up to 2**53 ({_LARGEST_LEVEL}), found {_shown(level)}; "
+            "a coarser unit (epochs, thousands of examples) fits"
+        )
     return level
 
 
@@ -93,7 +106,10 @@ def _number(name: str, value: Any) -> float:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of more than a few thousand digits
+        text = f"an integer of {index(value).bit_length()} bits" if isinstance(value, int) else object.__repr__(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -115,7 +131,7 @@ class _Channel:
     def report(self, level: int | None, metrics: dict[str, float]) -> None:
         """Sends one report; blocks only while the agent cannot take more, which bounds memory."""
         with self._lock:
-            level = self.last_level + 1 if level is None else level
+            level = _not_too_high(self.last_level + 1 if level is None else level)
             self.last_level, self.reports = level, self.reports + 1
             if "CLUSTERTUNE_SOCKET" in os.environ:
                 self._send({"step": level, "metrics": metrics})

@@ -86,6 +86,17 @@ def test_a_step_that_is_no_positive_integer_is_refused(step, kind):
         clustertune.report(step, loss=1)
 
 
+@pytest.mark.parametrize("step", [2**53 + 1, 10**22, 10**5000], ids=["next", "22 digits", "5001 digits"])
+def test_a_step_beyond_2_to_the_53rd_is_refused_and_forgotten(step, capsys):
+    with pytest.raises(ValueError, match=r"a positive integer up to 2\*\*53 \(9007199254740992\), found "):
+        clustertune.report(step, loss=1)
+    clustertune.report(loss=1)
+    clustertune.report(2**53, loss=1)
+    with pytest.raises(ValueError, match="found 9007199254740993"):
+        clustertune.report(loss=1)
+    assert capsys.readouterr().out == "step 1: loss=1\nstep 9007199254740992: loss=1\n"
+
+
 def test_a_report_of_nothing_and_a_named_step_are_refused():
     with pytest.raises(TypeError, match="at least one metric"):
         clustertune.report(1)

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sys
+import time
 from pathlib import Path
+
+import pytest
 
 from clustertune.model.messages import Started
 from clustertune.model.trial import EndReason
+
+
+def wait_until(what, patience_s=10.0):
+    deadline = time.monotonic() + patience_s
+    while not what():
+        assert time.monotonic() < deadline, "never came true"
+        time.sleep(0.005)
 
 
 def test_a_callable_reports_and_returns(in_rig):
@@ -135,6 +146,129 @@ def test_a_module_that_raises_while_it_is_imported_shows_where(in_rig):
         assert ending.reason is EndReason.UNSTARTABLE
         assert "ended with exit code 7" in ending.error
         assert "before" in ending.traceback
+
+    in_rig(scenario)
+
+
+@pytest.mark.parametrize("rest", ["", "while True: pass", "files = [open(os.devnull) for _ in range(60)]"])
+def test_a_module_that_closes_the_connection_to_the_agent_is_told_so(in_rig, rest):
+    async def scenario(rig):
+        rig.write("closing.py", f"import os\nos.closerange(3, 100)\n{rest}\ndef train(config): return 1\n")
+        ending = await rig.go(rig.spec(call="closing:train"))
+        assert ending.reason is EndReason.UNSTARTABLE
+        assert "it closed the connection to the agent while it was imported" in ending.error
+        assert "file descriptors above 2" in ending.error
+        assert (await rig.go(rig.call("return 1"), 1)).reason is EndReason.RETURNED
+
+    in_rig(scenario)
+
+
+def test_a_coroutine_function_is_answered_with_how_to_wrap_it(in_rig):
+    async def scenario(rig):
+        rig.write("train.py", "async def train(config): return 1\n")
+        for trial, threads in enumerate(
+            ["", "import threading, time\nthreading.Thread(target=time.sleep, args=(9,)).start()\n"]
+        ):
+            rig.write("train.py", f"{threads}async def train(config): return 1\n")
+            ending = await rig.go(rig.spec(call="train:train"), trial)
+            assert ending.reason is EndReason.UNSTARTABLE
+            assert ending.error == (
+                "train is a coroutine function, which clustertune cannot call; "
+                "wrap it: def train(config): asyncio.run(...)"
+            )
+            assert "RuntimeWarning" not in ending.log_tail
+
+    in_rig(scenario)
+
+
+def test_a_function_that_takes_no_configuration_is_shown_with_its_line(in_rig):
+    async def scenario(rig):
+        path = rig.write("train.py", "\ndef train(): return 1\n\ndef two(config, other): return 1\n")
+        ending = await rig.go(rig.spec(call="train:train"))
+        assert ending.reason is EndReason.UNSTARTABLE
+        assert ending.error.startswith("TypeError: train() takes 0 positional arguments but 1 was given")
+        assert ending.error.endswith(f"defined at {path}:2")
+        ending = await rig.go(rig.spec(call="train:two"), 1)
+        assert ending.error.startswith("TypeError: two() missing 1 required positional argument: 'other'")
+        assert ending.error.endswith(f"defined at {path}:4")
+        ending = await rig.go(rig.call("raise TypeError('mine')", "other"), 2)
+        assert (ending.reason, ending.error) == (EndReason.RAISED, "TypeError: mine")
+
+    in_rig(scenario)
+
+
+def test_a_working_directory_that_vanished_is_told(in_rig):
+    async def scenario(rig):
+        workdir = rig.workdir / "sub"
+        workdir.mkdir()
+        runs = [
+            rig.spec(call="json:dumps", workdir=str(workdir)),  # nothing of it lies in the directory
+            rig.spec(call="leaving:train", workdir=str(workdir)),
+            rig.spec(command="true", workdir=str(workdir)),
+        ]
+        (workdir / "leaving.py").write_text("import os\ndef train(config): return 1\n")
+        for trial, run in enumerate(runs):
+            assert (await rig.go(run, trial)).reason is EndReason.RETURNED
+        shutil.rmtree(workdir)
+        for trial, run in enumerate(runs, start=10):
+            ending = await rig.go(run, trial)
+            assert ending.reason is EndReason.UNSTARTABLE
+            assert ending.error == f"the working directory {workdir} does not exist"
+
+    in_rig(scenario)
+
+
+def test_a_working_directory_that_vanishes_during_the_import_is_told(in_rig):
+    async def scenario(rig):
+        workdir = rig.workdir / "sub"
+        workdir.mkdir()
+        (workdir / "train.py").write_text("import shutil\nshutil.rmtree('../sub')\nimport part\n")
+        ending = await rig.go(rig.spec(call="train:train", workdir=str(workdir)))
+        assert ending.reason is EndReason.UNSTARTABLE
+        assert ending.error.startswith(f"the working directory {workdir} vanished while train was imported")
+
+    in_rig(scenario)
+
+
+def test_at_most_two_warm_parents_stay_without_trials(in_rig):
+    async def scenario(rig):
+        body = "import os; return os.getppid()"
+        for trial in range(6):
+            await rig.go(rig.call(body, f"train{trial}"), trial)
+        parents = [int(rig.coordinator.values(f"digits:{trial}:1")[0][1]) for trial in range(6)]
+        wait_until(lambda: {child.pid for child in rig.agent.children()} == set(parents[-2:]))
+        await rig.go(rig.spec(call="train4:train"), 7)
+        assert rig.coordinator.values("digits:7:1") == [(1, float(parents[4]))]
+        await rig.go(rig.call(body, "train6"), 8)
+        newest = int(rig.coordinator.values("digits:8:1")[0][1])
+        wait_until(lambda: {child.pid for child in rig.agent.children()} == {parents[4], newest})
+
+    in_rig(scenario)
+
+
+def test_warm_parents_with_trials_stay_however_many(in_rig):
+    async def scenario(rig):
+        for trial in range(4):
+            run = rig.call("clustertune.report(loss=1)\nwhile not os.path.exists('go'): time.sleep(0.01)", f"t{trial}")
+            await rig.coordinator.send(rig.start(run, trial))
+        await rig.coordinator.until(lambda: all(rig.coordinator.reports(f"digits:{trial}:1") for trial in range(4)))
+        await rig.go(rig.call("return 1", "quick"), 5)
+        rig.write("go", "")
+        for trial in range(4):
+            assert (await rig.coordinator.ended(f"digits:{trial}:1")).reason is EndReason.RETURNED
+        wait_until(lambda: len(rig.agent.children()) == 2)
+
+    in_rig(scenario)
+
+
+def test_many_functions_in_turn_harm_no_trial(in_rig):
+    async def scenario(rig):
+        runs = [rig.call("return 1", f"t{number}") for number in range(5)]
+        for trial in range(40):
+            await rig.coordinator.send(rig.start(runs[trial % 5], trial))
+        for trial in range(40):
+            ending = await rig.coordinator.ended(f"digits:{trial}:1")
+            assert (ending.reason, ending.error) == (EndReason.RETURNED, "")
 
     in_rig(scenario)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -67,6 +68,34 @@ def test_json_that_is_no_report_is_a_notice():
         assert len(found.notices) == 1
 
 
+@pytest.mark.parametrize("level", ["9223372036854775808", "1e22", "9007199254740993"])
+def test_a_level_beyond_2_to_the_53rd_is_a_notice_and_does_not_move_the_count(level):
+    reader = JsonLineReader("epoch")
+    found = reader.feed(f'{{"loss": 1, "step": {level}}}\n{{"loss": 2}}\n'.encode())
+    assert [one.report for one in found] == [None, (1, {"loss": 2.0})]
+    assert "not a positive integer up to 2**53" in found[0].notices[0]
+    found = patterns(loss=r"loss (\S+)", epoch=r"epoch (\S+)").line(f"epoch {level} loss 2")
+    assert found.report == (1, {"loss": 2.0})
+    assert "not a positive integer up to 2**53" in found.notices[0]
+
+
+def test_nothing_is_counted_on_from_the_highest_level():
+    found = JsonLineReader("epoch").feed(b'{"loss": 1, "step": 9007199254740992}\n{"loss": 2}\n')
+    assert found[0].report == (2**53, {"loss": 1.0})
+    assert (found[1].report, len(found[1].notices)) == (None, 1)
+    reader = patterns(loss=r"loss (\S+)", epoch=r"epoch (\S+)")
+    assert reader.line("epoch 9007199254740992 loss 1").report == (2**53, {"loss": 1.0})
+    found = reader.line("loss 2")
+    assert (found.report, len(found.notices)) == (None, 1)
+
+
+def test_metric_names_are_bounded_and_can_be_encoded():
+    line = json.dumps({"loss\ud800": 1, "n" * 201: 2, "ü" * 200: 3})
+    (found,) = JsonLineReader("epoch").feed(line.encode() + b"\n")
+    assert found.report == (1, {"loss\ufffd": 1.0, "ü" * 200: 3.0})
+    assert "its name has 201 characters" in found.notices[0]
+
+
 @given(st.lists(st.integers(1, 9), max_size=20))
 def test_lines_are_whole_however_they_arrive(sizes):
     text = b"".join(b'{"loss": %d}\n' % number for number in range(12))
@@ -80,5 +109,6 @@ def test_lines_are_whole_however_they_arrive(sizes):
 
 
 def test_levels_are_positive_integers():
-    assert [as_level(value) for value in (1, 3.0, 10**400)] == [1, 3, None]
+    assert [as_level(value) for value in (1, 3.0, 2**53, 2.0**53)] == [1, 3, 2**53, 2**53]
+    assert [as_level(value) for value in (10**400, 2**53 + 1, 2**63, 1e22)] == [None] * 4
     assert [as_level(value) for value in (0, -1, 1.5, math.nan, math.inf, True, "1", None)] == [None] * 8

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
 
+import psutil
 import pytest
 
+from clustertune.model.codec import to_plain
 from clustertune.model.trial import EndReason
 
 
@@ -50,9 +53,88 @@ clustertune.report(7, loss=2)
         assert rig.coordinator.values("digits:0:1") == [(7, 2.0)]
         notices = "\n".join(rig.coordinator.notices("digits:0:1"))
         assert "is not a report: " in notices
-        assert "needs a positive integer as its level, found '0'" in notices
+        assert "needs a positive integer up to 2**53 as its level, found '0'" in notices
         assert "metric 'loss' is not a number: 'low'" in notices
         assert "a line of more than 1048576 bytes" in notices
+
+    in_rig(scenario)
+
+
+def test_levels_beyond_what_a_float_can_count_never_leave_the_agent(in_rig, pattern):
+    async def scenario(rig):
+        body = r"""
+import socket, json
+with open(os.environ['CLUSTERTUNE_METRICS'], 'a') as file:
+    file.write('{"loss": 1, "step": 9223372036854775808}\n{"loss": 2, "step": 1e22}\n{"loss": 3}\n')
+print('epoch=99999999999999999999999 loss=4', flush=True)
+link = socket.socket(socket.AF_UNIX)
+link.connect(os.environ['CLUSTERTUNE_SOCKET'])
+who = {'attempt': os.environ['CLUSTERTUNE_ATTEMPT'], 'key': os.environ['CLUSTERTUNE_KEY']}
+link.sendall(json.dumps(who).encode() + b'\n{"step": 9007199254740993, "metrics": {"loss": 5}}\n')
+link.close()
+clustertune.report(10**22, **{'loss': 6})
+"""
+        patterns = (pattern("epoch", r"epoch=(\d+)"), pattern("loss", r"loss=(\d+)"))
+        ending = await rig.go(rig.call(body, metrics=patterns, resource="epoch"))
+        assert ending.error.startswith("ValueError: the step must be a positive integer up to 2**53")
+        assert sorted(rig.coordinator.values("digits:0:1")) == [(1, 3.0), (1, 4.0)]
+        notices = rig.coordinator.notices("digits:0:1")
+        assert len([notice for notice in notices if "a positive integer up to 2**53" in notice]) == 4
+
+    in_rig(scenario)
+
+
+@pytest.mark.parametrize("secrets", [{}, {"KEY": "a-key"}])
+def test_text_that_cannot_be_encoded_is_replaced_before_it_is_sent(in_rig, secrets):
+    async def scenario(rig):
+        body = r"""
+import socket, json
+clustertune.report(1, loss=1, **{'\ud800': 2})
+with open(os.environ['CLUSTERTUNE_METRICS'], 'a') as file:
+    file.write('{"loss' + chr(92) + 'ud800": 1}\n')
+who = {'attempt': os.environ['CLUSTERTUNE_ATTEMPT'], 'key': os.environ['CLUSTERTUNE_KEY']}
+def say(*lines):
+    with socket.socket(socket.AF_UNIX) as link:
+        link.connect(os.environ['CLUSTERTUNE_SOCKET'])
+        link.sendall(b''.join(json.dumps(line).encode() + b'\n' for line in lines))
+say(who, {'notice': 'odd \ud800 notice'})
+say({**who, 'key': '\ud800'})
+if config['how'] == 'raise':
+    exec(compile("raise ValueError(chr(0xd800) + ' x')", os.fsdecode(b'/odd-\xff.py'), 'exec'))
+raise clustertune.Infeasible('\udcff too wide')
+"""
+        run = rig.call(body, secrets=secrets)
+        ending = await rig.go(run, config={"how": "raise"})
+        assert (ending.reason, ending.error) == (EndReason.RAISED, "ValueError: \ufffd x")
+        assert 'File "/odd-\ufffd.py"' in ending.traceback
+        ending = await rig.go(run, 1, config={"how": "infeasible"})
+        assert (ending.reason, ending.error) == (EndReason.INFEASIBLE, "\ufffd too wide")
+        names = {name for report in rig.coordinator.reports("digits:0:1") for name in report.metrics}
+        assert names == {"loss", "\ufffd", "loss\ufffd"}
+        assert "odd \ufffd notice" in rig.coordinator.notices("digits:0:1")
+        ending = await rig.go(rig.spec(call="train:\ud800", secrets=secrets), 2)
+        assert ending.reason is EndReason.UNSTARTABLE
+        for message in rig.coordinator.seen.values():
+            json.dumps(to_plain(message), ensure_ascii=False).encode()
+        assert "Traceback" not in rig.agent.log.read_text()
+
+    in_rig(scenario)
+
+
+def test_metrics_with_endless_names_and_endless_metrics_are_left_out_with_a_notice(in_rig):
+    async def scenario(rig):
+        await rig.go(
+            rig.call("""
+clustertune.report(1, loss=1, **{'n' * 201: 2, 'm' * 200: 3})
+clustertune.report(2, loss=1, **{f'm{number}': number for number in range(1500)})
+""")
+        )
+        first, second = rig.coordinator.reports("digits:0:1")
+        assert first.metrics == {"loss": 1.0, "m" * 200: 3.0}
+        assert list(second.metrics) == ["loss", *(f"m{number}" for number in range(999))]
+        notices = rig.coordinator.notices("digits:0:1")
+        assert any("its name has 201 characters, and at most 200 are allowed" in notice for notice in notices)
+        assert "a report has 1501 metrics, and at most 1000 are kept: the first ones" in notices
 
     in_rig(scenario)
 
@@ -99,26 +181,34 @@ os.waitpid(child, 0)
 
 def test_a_coordinator_that_takes_nothing_does_not_make_the_agent_grow_without_bound(in_rig):
     async def scenario(rig):
-        run = rig.call(
-            "print('begun', flush=True)\nfor step in range(1, 700001): clustertune.report(step, loss=0.123456789)"
-        )
+        body = """
+import threading
+step, over = 0, threading.Event()
+def watch():
+    seen = -1
+    while not over.wait(0.5):
+        if step == seen: open('waits', 'w').close()
+        seen = step
+watcher = threading.Thread(target=watch)
+watcher.start()
+for step in range(1, 700001): clustertune.report(step, loss=0.123456789)
+over.set()
+watcher.join()
+open('over', 'w').close()
+"""
+        run = rig.call(body)
         await rig.coordinator.close()
         rig.coordinator._connections.clear()
         await rig.coordinator.open()
         await rig.coordinator.connected()
-        import psutil
-
         await rig.coordinator.send(rig.start(run))
         await rig.coordinator.started("digits:0:1")
         await rig.coordinator.close()
         process, outbox = psutil.Process(rig.agent.pid), rig.folder / "outbox-1.jsonl"
-        import asyncio
-
-        sizes = [0, 1]
-        while len(sizes) < 3 or sizes[-1] != sizes[-3]:
-            await asyncio.sleep(0.3)
-            sizes.append(outbox.stat().st_size)
-        assert 20e6 < sizes[-1] < 40e6, "the trial waits once so much is unsent"
+        while "trials wait" not in rig.agent.log.read_text() or not (rig.workdir / "waits").exists():
+            assert not (rig.workdir / "over").exists(), "nothing made the trial wait"
+            await asyncio.sleep(0.01)
+        assert 20e6 < outbox.stat().st_size < 40e6, "the trial waits once so much is unsent"
         assert process.memory_info().rss < 90 * 2**20
         await rig.coordinator.open()
         await rig.coordinator.until(lambda: rig.coordinator.ending("digits:0:1"), 60)
