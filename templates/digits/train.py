@@ -36,14 +36,14 @@ def train(config: dict[str, Any]) -> None:
     )
     # A hopeless learning rate overflows; that shows in its error, and needs no line in the log for each batch.
     warnings.filterwarnings("ignore", category=RuntimeWarning)
-    error, epoch = 1.0, 0
+    reached, error = 0, 1.0
     try:
         for epoch in range(1, EPOCHS + 1):
             try:
                 model.partial_fit(train_x, train_y, classes=np.unique(train_y))
             except ValueError as failure:
                 raise clustertune.Infeasible(f"diverged in epoch {epoch}") from failure
-            error = 1.0 - model.score(valid_x, valid_y)
+            reached, error = epoch, 1.0 - model.score(valid_x, valid_y)
             clustertune.report(epoch, validation_error=error)
     finally:  # also when clustertune stops it early; `clustertune logs` shows what is printed
-        print(f"epoch {epoch}: {error:.2%} of the validation images are read wrongly")
+        print(f"epoch {reached}: {error:.2%} of the validation images are read wrongly")
