@@ -165,7 +165,6 @@ def test_a_module_that_closes_the_connection_to_the_agent_is_told_so(in_rig, res
 
 def test_a_coroutine_function_is_answered_with_how_to_wrap_it(in_rig):
     async def scenario(rig):
-        rig.write("train.py", "async def train(config): return 1\n")
         for trial, threads in enumerate(
             ["", "import threading, time\nthreading.Thread(target=time.sleep, args=(9,)).start()\n"]
         ):
