@@ -76,7 +76,7 @@ class EndReason(str, Enum):
     TIMEOUT = "timeout"  # it ran past trial_time and was ended
     STOPPED = "stopped"  # ended because the coordinator said stop
     PAUSED = "paused"  # ended because the coordinator said pause
-    UNSTARTABLE = "unstartable"  # the program could not be started or imported at all
+    UNSTARTABLE = "unstartable"  # the program could not be started, imported or called at all
     LOST = "lost"  # the machine's fault: the agent went away, or never had it
 
 

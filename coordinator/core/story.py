@@ -33,8 +33,7 @@ def tell(experiment: Experiment, fact: f.Fact) -> Line | None:
 
 def _ended(experiment: Experiment, trial: Trial, fact: f.AttemptEnded) -> Line:
     reached = f" at {experiment.definition.resource.name} {trial.resource}" if trial.resource is not None else ""
-    last = trial.last_loss
-    value = f", {experiment.definition.objective.metric} {experiment.sign * last:.6g}" if last is not None else ""
+    value = _value(experiment, trial)
     took = f" after {format_duration(fact.ending.elapsed_s)}" if fact.ending.elapsed_s >= 1 else ""
     if fact.ending.reason is EndReason.LOST:
         why = f": {fact.ending.error}" if fact.ending.error else ""
@@ -46,6 +45,16 @@ def _ended(experiment: Experiment, trial: Trial, fact: f.AttemptEnded) -> Line:
     error = f": {fact.ending.error}" if fact.ending.error else ""
     level = "warning" if fact.state in (TrialState.FAILED, TrialState.INFEASIBLE) else "info"
     return level, "trial-ended", f"trial {trial.number} {fact.state.value}{reached}{value}{took}{error}", trial.number
+
+
+def _value(experiment: Experiment, trial: Trial) -> str:
+    """The last value, and the best where it is another."""
+    if trial.last_loss is None:
+        return ""
+    last = f", {experiment.definition.objective.metric} {experiment.sign * trial.last_loss:.6g}"
+    if trial.best_resource is None or trial.best_loss >= trial.last_loss:
+        return last
+    return f"{last} (best {experiment.sign * trial.best_loss:.6g})"
 
 
 def show(config: dict[str, object] | object) -> str:

@@ -45,6 +45,11 @@ class Trials:
             self._desk.notice(experiment, trial, trouble)
             return
         attempt.resource = report.resource
+        if verdict.reached_the_top(experiment, trial):
+            # It has all that was asked of it, and goes on: what it reports now is beyond the maximum.
+            if not attempt.stop:
+                self._experiments.order_stop(experiment, trial, attempt, "stopped")
+            return
         value = report.metrics.get(experiment.definition.objective.metric)
         loss = None if value is None else experiment.sign * value
         # A later attempt repeats steps that an earlier one had taken: they are kept, and counted once.
@@ -76,9 +81,6 @@ class Trials:
             self._value(experiment, trial, report.resource, loss)
         if trial.target is not None and report.resource >= trial.target:
             self._decide(experiment, trial, attempt, report.resource, math.nan if loss is None else loss)
-        top = experiment.definition.resource.max
-        if top is not None and report.resource > top and not attempt.stop:
-            self._experiments.order_stop(experiment, trial, attempt, "stopped")
         self._experiments.check_best(experiment)
 
     def _value(self, experiment: Experiment, trial: Trial, resource: int, loss: float) -> None:

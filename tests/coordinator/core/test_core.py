@@ -106,8 +106,32 @@ def test_a_trial_that_reports_beyond_the_top_is_ended_and_complete() -> None:
     for epoch in range(1, 11):
         world.report(0, epoch, error=1 / epoch)
     assert world.stops() == [("digits:0:1", "stopped")]
+    assert world.reports[-1].resource == 9
     world.end(0, EndReason.STOPPED)
     assert world.trial(0).state is TrialState.COMPLETED
+
+
+def test_a_trial_whose_steps_pass_over_the_top_is_complete_with_the_step_that_did() -> None:
+    world = World()
+    world.submit(**ASHA)
+    world.join(slots=1)
+    world.report(0, 5, error=0.5)
+    world.report(0, 10, error=0.4)
+    world.end(0)
+    assert world.trial(0).state is TrialState.COMPLETED
+    assert world.experiment().best_loss == 0.4
+
+
+def test_the_line_of_an_end_tells_the_last_value_and_a_better_best() -> None:
+    world = World()
+    world.submit()
+    world.join(slots=1)
+    world.report(0, 1, error=0.2)
+    world.report(0, 2, error=0.3)
+    world.end(0)
+    assert [x.text for x in world.experiment().events if x.kind == "trial-ended"] == [
+        "trial 0 completed at step 2, error 0.3 (best 0.2) after 1s"
+    ]
 
 
 @pytest.mark.parametrize("again", [3, 2])
