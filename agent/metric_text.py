@@ -41,6 +41,7 @@ class PatternReader:
         self._objective, self._resource = objective, resource
         self._latest: dict[str, float] = {}
         self._level: int | None = None
+        self._level_unknown = False
         self._count = 0
 
     def line(self, text: str) -> Found:
@@ -61,20 +62,25 @@ class PatternReader:
 
     def _take(self, name: str, text: str) -> str:
         """What is wrong with a match; empty where it was taken."""
+        if name == self._resource and name != self._objective:
+            self._level = _level_in(text)
+            self._level_unknown = self._level is None
+            if self._level is None:
+                return f"the pattern of {name} matched {_shown(text)}, which is not {ALLOWED_LEVELS}: left out"
+            return ""
         number = _as_number(text)
         if number is None:
             return f"the pattern of {name} matched {_shown(text)}, which is not a number"
-        if name == self._resource and name != self._objective:
-            if (level := _level_in(text)) is None:
-                return f"the pattern of {name} matched {_shown(text)}, which is not {ALLOWED_LEVELS}"
-            self._level = level
-        else:
-            self._latest[name] = number
+        self._latest[name] = number
         return ""
 
     def _report(self, notices: list[str]) -> Found:
         level = as_level(self._count + 1 if self._level is None else self._level)
         metrics, self._latest, self._level = self._latest, {}, None
+        if self._level_unknown:
+            # At an invented level it could be taken for the best, and stand in the way of the report that is.
+            self._level_unknown = False
+            return Found(notices=tuple(notices))
         if level is None:
             return Found(notices=(*notices, f"a report after level {self._count} is left out: {_NO_HIGHER}"))
         self._count = level

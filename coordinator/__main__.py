@@ -95,6 +95,7 @@ async def serve(places: Places) -> None:
         server.should_exit = True
         if coordinator.fatal.done():
             coordinator.fatal.exception()
+            await coordinator.abandon()
         else:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(30):

@@ -32,7 +32,8 @@ class Answers:
         """Begins an experiment under the first free one of name, name-2, name-3 … and answers which."""
         self._coordinator.touch()
         free, number = name, 1
-        while free in self._coordinator.core.state.experiments:
+        # A folder that stands there holds somebody's results, whatever the journal knows of them.
+        while free in self._coordinator.core.state.experiments or self._coordinator.places.experiment(free).exists():
             number += 1
             free = f"{name}-{number}"
         self._coordinator.secrets[free] = dict(submission.secrets)

@@ -115,6 +115,11 @@ class Coordinator:
             await asyncio.wait(self._tasks, timeout=20)
         await self.results.settle_all()
 
+    async def abandon(self) -> None:
+        """The journal is lost: nobody will hear what the agents say, so they end."""
+        with contextlib.suppress(ProviderError):
+            await asyncio.to_thread(self._provider.terminate, list(self.core.state.instances))
+
     def now(self) -> float:
         return self._base + self._clock.monotonic_s()
 
@@ -171,6 +176,8 @@ class Coordinator:
         self.journal.append(Entry(now=self.now()), done)
         while not future.done():
             await asyncio.wait([future], timeout=STUCK_POLL_S)
+            if self.fatal.done() and (error := self.fatal.exception()) is not None:
+                raise error
             if self.journal.problem and not future.done():
                 raise JournalFull(self.journal.problem)
 
@@ -286,6 +293,7 @@ class Coordinator:
         while True:
             await asyncio.sleep(TICK_S)
             self.handle(e.Ticked())
+            self.journal.append(Entry(now=self.now()), lambda: None)  # looks whether its file is still there
             if any(not i.connected for i in self.core.state.instances.values()):
                 await self._look_for_instances()
 

@@ -68,6 +68,8 @@ class Journal:
         self._stopping = threading.Event()
         self._failed: Callable[[Exception], None] | None = None
         self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
+        if path.exists() and not path.is_file():
+            raise JournalDamaged(f"the journal {path} is not a file; move it away, and put a copy of the journal there")
         if not new and not _has_content(path):
             raise JournalDamaged(
                 f"the journal {path} is gone or empty, and there are experiments beside it that it should know. "
@@ -212,6 +214,10 @@ class Journal:
             " SET epoch = excluded.epoch, seq = excluded.seq",
             {e.received[0]: e.received for e in entries if e.received is not None}.values(),
         )
+        if any(entry.facts or entry.reports for entry in entries):
+            # How many there are is written down, so that rows that are taken away are missed.
+            writer.execute("INSERT OR REPLACE INTO about SELECT 'facts', COALESCE(MAX(seq), 0) FROM facts")
+            writer.execute("INSERT OR REPLACE INTO about SELECT 'reports', COALESCE(MAX(id), 0) FROM reports")
         self._check_place()
         writer.execute("COMMIT")
 
@@ -225,12 +231,15 @@ class Journal:
             )
         for table in ("reports", "received"):
             self._reader.execute(f"SELECT 1 FROM {table} LIMIT 1")  # noqa: S608 - our own names
-        count, last = self._reader.execute("SELECT COUNT(*), COALESCE(MAX(seq), 0) FROM facts").fetchone()
-        if count != last:
-            raise JournalDamaged(
-                f"the journal {self.path} is damaged: {last - count} of {last} facts are missing. Nothing was changed. "
-                "Put a copy of it back in place, or move it away to begin anew"
-            )
+        for table, key in (("facts", "seq"), ("reports", "id")):
+            query = f"SELECT COUNT(*), COALESCE(MAX({key}), 0) FROM {table}"  # noqa: S608 - our own names
+            count, last = self._reader.execute(query).fetchone()
+            written = max(last, int(found.get(table, 0)))
+            if count != written:
+                raise JournalDamaged(
+                    f"the journal {self.path} is damaged: {written - count} of {written} {table} are missing. "
+                    "Nothing was changed. Put a copy of it back in place, or move it away to begin anew"
+                )
 
     def _check_place(self) -> None:
         """What is written to a file that was removed or replaced would be lost, and is not acknowledged."""

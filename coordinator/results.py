@@ -66,7 +66,7 @@ class ResultFiles:
         path = self.folder / "reports.csv"
         if self._through < 0:
             self._metrics = sorted(fresh)
-            write_whole(path, _line(["trial", "attempt", "resource", *self._metrics]))
+            write_whole(path, self._header())
         elif fresh:
             self._widen(path, sorted(fresh))
         with path.open("a", encoding="utf-8", newline="") as file:
@@ -74,13 +74,17 @@ class ResultFiles:
                 file.write(_line([trial, attempt, resource, *(metrics.get(name, "") for name in self._metrics)]))
         self._through = rows[-1][0]
 
+    def _header(self) -> str:
+        own = ["trial", "attempt", "resource"]
+        return _line([*own, *(f"metric.{name}" if name in own else name for name in self._metrics)])
+
     def _widen(self, path: Path, fresh: list[str]) -> None:
         """A metric that was not there before gets a column, empty in the rows that are."""
         self._metrics += fresh
         part = path.with_name("reports.csv.part")
         with path.open(encoding="utf-8") as old, open(part, "w", encoding="utf-8", opener=_private) as new:
             next(old)
-            new.write(_line(["trial", "attempt", "resource", *self._metrics]))
+            new.write(self._header())
             new.writelines(line.rstrip("\n") + "," * len(fresh) + "\n" for line in old)
         part.replace(path)
 

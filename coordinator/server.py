@@ -17,7 +17,7 @@ from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core.state import Experiment
 from clustertune.definition import ExperimentDefinition, Registry, check_experiment
 from clustertune.model.codec import FieldError, from_plain, to_plain
-from clustertune.model.errors import DefinitionMistake, JournalFull, NoSuchName
+from clustertune.model.errors import DefinitionMistake, JournalError, JournalFull, NoSuchName
 from clustertune.model.messages import PROTOCOL
 from clustertune.model.snapshot import LogPage, Submission
 from clustertune.model.trial import ExperimentState, attempt_id
@@ -193,8 +193,8 @@ def _explain(app: FastAPI) -> None:
     async def mistaken(request: Request, error: DefinitionMistake) -> Response:  # noqa: ARG001
         return JSONResponse({"error": str(error)}, status_code=422)
 
-    @app.exception_handler(JournalFull)
-    async def full(request: Request, error: JournalFull) -> Response:  # noqa: ARG001
+    @app.exception_handler(JournalError)
+    async def unwritten(request: Request, error: JournalError) -> Response:  # noqa: ARG001
         return JSONResponse({"error": str(error)}, status_code=503)
 
 

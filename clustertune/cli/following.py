@@ -174,7 +174,7 @@ def _exit_code(snapshot: ExperimentSnapshot) -> int:
     from clustertune.cli.boundary import FAILED, INTERRUPTED
     from clustertune.model.trial import ExperimentState
 
-    if snapshot.state is ExperimentState.FAILED:
+    if snapshot.state is ExperimentState.FAILED or (snapshot.state is ExperimentState.PAUSED and snapshot.failure):
         return FAILED
     return 0 if snapshot.state.ended else INTERRUPTED
 

@@ -31,9 +31,9 @@ class Experiments:
         if experiment.state is ExperimentState.RUNNING:
             self.hold(experiment, "paused by the user")
 
-    def hold(self, experiment: Experiment, reason: str) -> None:
-        """Pauses it: its attempts end, and run again when it is resumed."""
-        self._change(experiment, ExperimentState.PAUSED, reason)
+    def hold(self, experiment: Experiment, reason: str, failure: str = "") -> None:
+        """Pauses it: its attempts end, and run again when it is resumed. ``failure``: what went wrong, if anything."""
+        self._change(experiment, ExperimentState.PAUSED, reason, failure)
         self._stop_active(experiment, "paused")
 
     def resume_asked(self, event: e.ResumeAsked) -> None:

@@ -195,5 +195,8 @@ def read(kind: str, version: int, body: str) -> Fact:
     try:
         fact: Fact = from_plain(cls, json.loads(body))
     except (FieldError, ValueError) as error:
-        raise JournalDamaged(f"the journal holds a {kind} that cannot be read: {error}") from error
+        raise JournalDamaged(
+            f"the journal is damaged: a fact of kind {kind} cannot be read ({error}). Nothing was changed. "
+            "Put a copy of the journal back in place, or move it away to begin anew"
+        ) from error
     return fact

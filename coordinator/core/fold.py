@@ -23,7 +23,7 @@ from clustertune.model.space import Space
 from clustertune.model.trial import Config, EndReason, ExperimentState, TrialState
 from clustertune.search.contracts import Scheduler, Searcher
 
-_NOT_THE_PROGRAMS_FAULT = (EndReason.LOST, EndReason.STOPPED, EndReason.PAUSED)
+_NOT_THE_PROGRAMS_FAULT = (EndReason.LOST, EndReason.STOPPED, EndReason.PAUSED, EndReason.UNSTARTABLE)
 
 
 class Algorithms(Protocol):
@@ -220,6 +220,7 @@ class Fold:
         trial.error = ending.error
         trial.notices = (*trial.notices, *ending.notices)[-NOTICES_KEPT:]
         trial.held = fact.state is TrialState.PAUSED
+        trial.unstartable = ending.reason is EndReason.UNSTARTABLE
         if ending.reason not in _NOT_THE_PROGRAMS_FAULT and fact.state in (TrialState.PENDING, TrialState.FAILED):
             trial.failures += 1
         if fact.state is TrialState.PENDING:

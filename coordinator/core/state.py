@@ -53,6 +53,7 @@ class Trial:
     elapsed_s: float = 0.0
     held: bool = False
     cut: bool = False
+    unstartable: bool = False
     error: str = ""
     notices: tuple[str, ...] = ()
     target: int | None = None
@@ -91,7 +92,6 @@ class Experiment:
     failed_alike: set[int] = field(default_factory=set)
     failure_kind: str | None = None
     started: bool = False
-    unstartable: int = 0
     secrets_missing: bool = False
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
 

@@ -136,6 +136,7 @@ class Trials:
 
     def end_attempt(self, experiment: Experiment, trial: Trial, attempt: Attempt, ending: Ending) -> None:
         state = verdict.after(experiment, trial, attempt, ending)
+        hold = verdict.cannot_go_on(experiment, trial, ending)
         if state is TrialState.FAILED and not ending.error:
             ending = replace(ending, error=verdict.no_value(experiment))
         self._desk.emit(
@@ -147,8 +148,9 @@ class Trials:
             tell_end(experiment, trial.number, state)
         if ending.reason is not EndReason.LOST and experiment.state is ExperimentState.RUNNING:
             failed = state is TrialState.FAILED or (state is TrialState.PENDING and bool(ending.error))
-            if verdict.cannot_go_on(experiment, ending):
-                self._experiments.hold(experiment, f"trials cannot be started any more: {ending.error}")
+            if hold:
+                reason = f"trials cannot be started any more: {ending.error}"
+                self._experiments.hold(experiment, reason, failure=reason)
             elif verdict.note_outcome(experiment, trial, failed=failed, error=ending.error):
                 self._experiments.give_up(experiment, ending)
 

@@ -25,7 +25,7 @@ def after(experiment: Experiment, trial: Trial, attempt: Attempt, ending: Ending
     if ending.reason is EndReason.INFEASIBLE:
         return TrialState.INFEASIBLE
     if ending.reason is EndReason.UNSTARTABLE:
-        return TrialState.FAILED
+        return _again(experiment, trial, attempt) if cannot_go_on(experiment, trial, ending) else TrialState.FAILED
     if ending.reason is EndReason.LOST:
         return _again(experiment, trial, attempt)
     return by_reason[ending.reason](experiment, trial, attempt)
@@ -78,16 +78,12 @@ def no_value(experiment: Experiment) -> str:
     return f"ended without reporting {metric!r}"
 
 
-def cannot_go_on(experiment: Experiment, ending: Ending) -> bool:
+def cannot_go_on(experiment: Experiment, trial: Trial, ending: Ending) -> bool:
     """Whether a program that ran before cannot even be started any more: not its fault, and waiting may mend it.
 
-    A single one may be due to its configuration; ``experiment.unstartable`` counts those in a row.
+    The second time it is the trial's own: where the program's name is a hyperparameter, one may not exist.
     """
-    if ending.reason is not EndReason.UNSTARTABLE:
-        experiment.unstartable = 0
-        return False
-    experiment.unstartable += 1
-    return experiment.started and experiment.unstartable >= ALIKE_AT_LEAST
+    return ending.reason is EndReason.UNSTARTABLE and experiment.started and not trial.unstartable
 
 
 def failure_kind(error: str) -> str:

@@ -37,7 +37,7 @@ def test_what_matches_and_is_no_number_is_a_notice():
     found = reader.line("loss low epoch 1.5")
     assert found.report is None
     assert len(found.notices) == 2
-    assert math.isnan(reader.line("loss nan").report[1]["loss"])
+    assert math.isnan(reader.line("loss nan epoch 2").report[1]["loss"])
 
 
 @pytest.mark.parametrize("regex", ["loss", "(a)(b)", "("])
@@ -75,7 +75,7 @@ def test_a_level_beyond_2_to_the_53rd_is_a_notice_and_does_not_move_the_count(le
     assert [one.report for one in found] == [None, (1, {"loss": 2.0})]
     assert "not a positive integer up to 2**53" in found[0].notices[0]
     found = patterns(loss=r"loss (\S+)", epoch=r"epoch (\S+)").line(f"epoch {level} loss 2")
-    assert found.report == (1, {"loss": 2.0})
+    assert found.report is None
     assert "not a positive integer up to 2**53" in found.notices[0]
 
 
@@ -112,3 +112,16 @@ def test_levels_are_positive_integers():
     assert [as_level(value) for value in (1, 3.0, 2**53, 2.0**53)] == [1, 3, 2**53, 2**53]
     assert [as_level(value) for value in (10**400, 2**53 + 1, 2**63, 1e22)] == [None] * 4
     assert [as_level(value) for value in (0, -1, 1.5, math.nan, math.inf, True, "1", None)] == [None] * 8
+
+
+def test_a_report_whose_level_cannot_be_read_is_left_out_and_the_next_keeps_its_own():
+    reader = patterns(loss=r"loss=(\S+)", epoch=r"epoch=(\S+)")
+    lines = ["epoch=1 loss=0.5", "epoch=-3 loss=0.01", "epoch=NaN loss=0.02", "epoch=2 loss=0.4", "epoch=x", "loss=0.1"]
+    assert [reader.line(line).report for line in lines] == [
+        (1, {"loss": 0.5}),
+        None,
+        None,
+        (2, {"loss": 0.4}),
+        None,
+        None,
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 from pathlib import Path
 
@@ -217,18 +218,21 @@ def test_files_of_results_are_there_from_the_first_report_on(tmp_path: Path) -> 
                 await agent.send(Started(seq=1, attempt="digits:0:1", pid=1))
                 await agent.send(reports(2, 1, 2))
                 await acknowledged(agent, 2)
-                two = Reports(seq=3, attempt="digits:0:1", reports=(Report(3, {"error": 0.1, "a,b": float("nan")}),))
+                two = Reports(
+                    seq=3, attempt="digits:0:1", reports=(Report(3, {"error": 0.1, "a,b": float("nan"), "trial": 7.0}),)
+                )
                 await agent.send(two)
                 await acknowledged(agent, 3)
                 folder = here.coordinator.places.experiment("digits")
                 async with asyncio.timeout(10):
                     while not (folder / "reports.csv").exists() or "nan" not in (folder / "reports.csv").read_text():
                         await asyncio.sleep(0.02)
-                assert (folder / "reports.csv").read_text().splitlines() == [
-                    'trial,attempt,resource,"a,b",error',
-                    "0,1,1,,1.0",
-                    "0,1,2,,0.5",
-                    "0,1,3,nan,0.1",
+                rows = list(csv.DictReader((folder / "reports.csv").read_text().splitlines()))
+                metrics = ("error", "a,b", "metric.trial")
+                assert [(row["trial"], row["resource"], *(row[name] for name in metrics)) for row in rows] == [
+                    ("0", "1", "1.0", "", ""),
+                    ("0", "2", "0.5", "", ""),
+                    ("0", "3", "0.1", "nan", "7.0"),
                 ]
                 assert (folder / "best.yaml").read_text().startswith("lr: 0.")
                 assert '"resource": 3' in (folder / "results.json").read_text()

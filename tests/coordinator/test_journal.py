@@ -216,11 +216,24 @@ def test_a_journal_that_should_be_there_and_is_gone_or_empty_is_not_begun_anew(t
         Journal(tmp_path / "j", new=False)
 
 
-@pytest.mark.parametrize("harm", ["DROP TABLE reports", "DELETE FROM facts WHERE seq = 3", "DROP TABLE about"])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "DROP TABLE reports",
+        "DROP TABLE about",
+        "DELETE FROM facts",
+        "DELETE FROM facts WHERE seq = 3",
+        "DELETE FROM facts WHERE seq = (SELECT MAX(seq) FROM facts)",
+        "DELETE FROM reports WHERE id = 2",
+        "DELETE FROM reports WHERE id = (SELECT MAX(id) FROM reports)",
+    ],
+)
 def test_what_was_taken_out_of_a_journal_is_noticed(harm: str, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
-    asyncio.run(write(journal, *(Entry(now=1.0, facts=[fact(n)]) for n in range(10))))
+    entries = (Entry(now=1.0, facts=[fact(n)], reports=[report(0, n + 1, 0.5)]) for n in range(10))
+    asyncio.run(write(journal, *entries))
     journal.close()
+    Journal(tmp_path / "j").close()
     with sqlite3.connect(tmp_path / "j") as connection:
         connection.execute(harm)
     connection.close()
@@ -260,3 +273,9 @@ def test_whatever_a_trial_reports_the_journal_takes_it(
     assert asyncio.run(write(journal, Entry(now=1.0, reports=[row]))) == [0]
     assert next(iter(journal.progress())).resource == resource
     journal.close()
+
+
+def test_a_folder_in_the_journals_place_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "j").mkdir()
+    with pytest.raises(JournalDamaged, match="is not a file"):
+        Journal(tmp_path / "j")

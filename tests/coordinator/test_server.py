@@ -163,3 +163,22 @@ def test_the_api_describes_itself(api: Api) -> None:
     status, answer = api.ask("GET", "/openapi.json")
     assert status == 200
     assert "/v1/experiments/{name}/{action}" in answer["paths"]
+
+
+def test_a_journal_removed_in_use_ends_the_coordinator_with_words_and_nothing_is_acknowledged(
+    api: Api, home: TestHome
+) -> None:
+    api.ask("POST", "/v1/experiments", submission())
+    for path in home.cluster.path.glob("journal.sqlite*"):
+        path.unlink()
+    home.killed = True
+    try:
+        status, answer = api.ask("POST", "/v1/experiments", submission())
+    except OSError:
+        return  # it was gone already: its look at the file comes every second
+    assert (status, "was removed or replaced" in answer["error"]) == (503, True)
+
+
+def test_a_folder_of_results_that_the_journal_does_not_know_is_left_alone(api: Api, home: TestHome) -> None:
+    (home.cluster.path / "experiments" / "digits").mkdir(parents=True)
+    assert api.ask("POST", "/v1/experiments", submission())[1]["name"] == "digits-2"

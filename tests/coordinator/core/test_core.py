@@ -467,19 +467,34 @@ def test_a_trial_past_its_time_keeps_what_it_reported_and_one_that_said_nothing_
     assert world.trial(1).state is TrialState.FAILED
 
 
-def test_a_program_that_ran_and_cannot_be_started_any_more_holds_the_experiment() -> None:
+def test_a_program_that_ran_and_cannot_be_started_any_more_holds_the_experiment_and_loses_no_trial() -> None:
     world = World()
     world.submit(trials=50)
+    world.join(slots=2)
+    world.report(0, 1, error=0.5)
+    world.end(0)
+    gone = "the working directory /x does not exist"
+    for number in (1, 2):
+        world.end(number, EndReason.UNSTARTABLE, gone)
+    experiment = world.experiment()
+    assert experiment.state is ExperimentState.PAUSED
+    assert experiment.reason == f"trials cannot be started any more: {gone}"
+    assert experiment.counts[TrialState.FAILED] == 0
+    world.send(e.ResumeAsked(experiment="digits"))
+    assert world.started()[-2:] == ["digits:2:2", "digits:1:2"]
+
+
+def test_a_trial_that_cannot_be_started_twice_has_failed_and_the_others_go_on() -> None:
+    world = World()
+    world.submit(trials=3)
     world.join(slots=1)
     world.report(0, 1, error=0.5)
     world.end(0)
-    for number in (1, 2, 3):
-        world.end(number, EndReason.UNSTARTABLE, "the working directory /x does not exist")
-    experiment = world.experiment()
-    assert experiment.state is ExperimentState.PAUSED
-    assert experiment.reason == "trials cannot be started any more: the working directory /x does not exist"
+    world.end(1, EndReason.UNSTARTABLE, "no such program: foo")
     world.send(e.ResumeAsked(experiment="digits"))
-    assert world.trial(4).state is TrialState.STARTING
+    world.end(1, EndReason.UNSTARTABLE, "no such program: foo")
+    assert world.trial(1).state is TrialState.FAILED
+    assert world.trial(2).state is TrialState.STARTING
 
 
 def test_repeated_steps_are_not_in_the_number_of_reports() -> None:
