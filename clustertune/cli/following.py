@@ -72,22 +72,35 @@ def resume(
 
     One that has completed meanwhile has nothing to go on with: its result is shown.
     """
-    from clustertune.cli.places import TO_RESUME, find
-    from clustertune.cli.submission import secrets_from_environment, secrets_of_cluster
-    from clustertune.model.trial import ExperimentState
-    from clustertune.view.follow import last_event_id
-
-    found = find(name, cluster, TO_RESUME)
-    snapshot = found.coordinator.experiment(found.name)
-    seen = last_event_id(found.coordinator, found.name)
-    if snapshot.state is ExperimentState.COMPLETED:
-        _follow(found, {}, plain=plain, as_json=as_json, pause_on_interrupt=False, after=seen)
-    secrets = secrets_from_environment([*snapshot.secrets, *secrets_of_cluster(found.folder.stored_definition() or {})])
-    found.coordinator.resume(found.name, secrets)
+    found, secrets, seen = _take_up(name, cluster)
     if detach:
         _print_submitted(found, as_json=as_json)
         return
     _follow(found, secrets, plain=plain, as_json=as_json, pause_on_interrupt=cluster is None, after=seen)
+
+
+def _take_up(name: str | None, cluster: str | None, tries: int = 3) -> tuple[Found, Mapping[str, str], int]:
+    """Resumes, and tells with which secrets and after which event. A coordinator that dies meanwhile is asked again."""
+    from clustertune.cli.places import TO_RESUME, find
+    from clustertune.cli.submission import secrets_from_environment, secrets_of_cluster
+    from clustertune.model.errors import CoordinatorUnreachable
+    from clustertune.model.trial import ExperimentState
+    from clustertune.view.follow import last_event_id
+
+    try:
+        found = find(name, cluster, TO_RESUME)
+        snapshot = found.coordinator.experiment(found.name)
+        seen = last_event_id(found.coordinator, found.name)
+        if snapshot.state is ExperimentState.COMPLETED:
+            return found, {}, seen
+        of_cluster = secrets_of_cluster(found.folder.stored_definition() or {})
+        secrets = secrets_from_environment([*snapshot.secrets, *of_cluster])
+        found.coordinator.resume(found.name, secrets)
+    except CoordinatorUnreachable:
+        if tries <= 1:
+            raise
+        return _take_up(name, cluster, tries - 1)
+    return found, secrets, seen
 
 
 def _follow(

@@ -10,6 +10,8 @@ from clustertune.model.units import format_duration
 Line = tuple[str, str, str, int | None]
 """Level, kind, text, trial."""
 
+_LONGEST_ERROR = 200
+
 
 def tell(experiment: Experiment, fact: f.Fact) -> Line | None:
     """What to say of a fact that was just applied; None where nobody needs to hear of it."""
@@ -36,15 +38,20 @@ def _ended(experiment: Experiment, trial: Trial, fact: f.AttemptEnded) -> Line:
     value = _value(experiment, trial)
     took = f" after {format_duration(fact.ending.elapsed_s)}" if fact.ending.elapsed_s >= 1 else ""
     if fact.ending.reason is EndReason.LOST:
-        why = f": {fact.ending.error}" if fact.ending.error else ""
+        why = f": {_short(fact.ending.error)}" if fact.ending.error else ""
         text = f"trial {trial.number} was lost and will run again{why}"
         return "warning", "trial-ended", text, trial.number
     if fact.state is TrialState.PENDING:
-        text = f"trial {trial.number} failed and will be tried again: {fact.ending.error}"
+        text = f"trial {trial.number} failed and will be tried again: {_short(fact.ending.error)}"
         return "warning", "trial-ended", text, trial.number
-    error = f": {fact.ending.error}" if fact.ending.error else ""
+    error = f": {_short(fact.ending.error)}" if fact.ending.error else ""
     level = "warning" if fact.state in (TrialState.FAILED, TrialState.INFEASIBLE) else "info"
     return level, "trial-ended", f"trial {trial.number} {fact.state.value}{reached}{value}{took}{error}", trial.number
+
+
+def _short(error: str) -> str:
+    """An error for a line of its own; `clustertune logs` has the whole of it."""
+    return error if len(error) <= _LONGEST_ERROR else error[: _LONGEST_ERROR - 1] + "…"
 
 
 def _value(experiment: Experiment, trial: Trial) -> str:
