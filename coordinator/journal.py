@@ -83,6 +83,7 @@ class Journal:
             self._check()
             self._writer = _open(path)
             self._inode = path.stat().st_ino
+            self._facts: int = self._reader.execute("SELECT COUNT(*) FROM facts").fetchone()[0]
         except sqlite3.DatabaseError as error:
             raise _explain(error, path) from error
 
@@ -199,10 +200,11 @@ class Journal:
 
     def _write(self, entries: list[Entry]) -> None:
         writer = self._writer
+        fresh = [(entry.now, fact) for entry in entries for fact in entry.facts]
         writer.execute("BEGIN IMMEDIATE")
         writer.executemany(
-            "INSERT INTO facts (now, kind, version, body) VALUES (?, ?, ?, ?)",
-            ((entry.now, *facts.write(fact)) for entry in entries for fact in entry.facts),
+            "INSERT INTO facts (seq, now, kind, version, body) VALUES (?, ?, ?, ?, ?)",
+            ((seq, now, *facts.write(fact)) for seq, (now, fact) in enumerate(fresh, self._facts + 1)),
         )
         writer.executemany(
             "INSERT OR IGNORE INTO reports (experiment, trial, attempt, resource, elapsed_s, loss, metrics, observed)"
@@ -216,10 +218,11 @@ class Journal:
         )
         if any(entry.facts or entry.reports for entry in entries):
             # How many there are is written down, so that rows that are taken away are missed.
-            writer.execute("INSERT OR REPLACE INTO about SELECT 'facts', COALESCE(MAX(seq), 0) FROM facts")
+            writer.execute("INSERT OR REPLACE INTO about VALUES ('facts', ?)", (str(self._facts + len(fresh)),))
             writer.execute("INSERT OR REPLACE INTO about SELECT 'reports', COALESCE(MAX(id), 0) FROM reports")
         self._check_place()
         writer.execute("COMMIT")
+        self._facts += len(fresh)
 
     def _check(self) -> None:
         """Raises JournalDamaged, or DatabaseError where a table is missing."""

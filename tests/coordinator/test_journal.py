@@ -279,3 +279,18 @@ def test_a_folder_in_the_journals_place_is_called_one(tmp_path: Path) -> None:
     (tmp_path / "j").mkdir()
     with pytest.raises(JournalDamaged, match="is not a file"):
         Journal(tmp_path / "j")
+
+
+def test_facts_that_are_taken_away_while_it_is_in_use_are_missed_at_the_next_start(tmp_path: Path) -> None:
+    async def main() -> None:
+        journal = Journal(tmp_path / "j")
+        await write(journal, *(Entry(now=1.0, facts=[fact(n)]) for n in range(5)))
+        with sqlite3.connect(tmp_path / "j") as connection:
+            connection.execute("DELETE FROM facts")
+        connection.close()
+        journal.append(Entry(now=2.0, facts=[fact(9)]), lambda: None)
+        journal.close()
+
+    asyncio.run(main())
+    with pytest.raises(JournalDamaged, match="5 of 6 facts are missing"):
+        Journal(tmp_path / "j")
