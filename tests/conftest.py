@@ -22,6 +22,10 @@ from clustertune.model.errors import ClustertuneError
 
 LEAVE_LIMIT_S = 20.0
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what it runs in the background with Ctrl-C ignored, children included; the tests press it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 class TestHome:
     """``path`` is CLUSTERTUNE_HOME. Processes that belong to it are found by their environment or arguments."""
