@@ -10,6 +10,8 @@ from clustertune.model.trial import Ending, EndReason, ExperimentState, TrialSta
 ALIKE_AT_LEAST = 3
 """This many trials that all fail in one way, before any succeeded, end the experiment: the program is broken."""
 
+_NOT_FAILED = (TrialState.COMPLETED, TrialState.STOPPED, TrialState.INFEASIBLE)
+
 _VARYING = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)?(e[+-]?\d+)?|'[^']*'|\"[^\"]*\"", re.IGNORECASE)
 
 
@@ -92,8 +94,11 @@ def failure_kind(error: str) -> str:
 
 
 def note_outcome(experiment: Experiment, trial: Trial, *, failed: bool, error: str) -> bool:
-    """Keeps count of the first failures; True when they are enough to end the experiment."""
-    if not failed:
+    """Keeps count of the first failures; True when they are enough to end the experiment.
+
+    Whether any trial ended otherwise is read off the trials, so that a restart does not make later failures the first.
+    """
+    if not failed or any(experiment.counts[state] for state in _NOT_FAILED):
         experiment.failure_kind, experiment.failed_alike = "", set()
         return False
     kind = failure_kind(error)

@@ -509,3 +509,16 @@ def test_repeated_steps_are_not_in_the_number_of_reports() -> None:
     world.report(0, 1, error=0.5)
     assert world.experiment().reports == 2
     assert world.restarted().experiment().reports == 2
+
+
+def test_failures_after_a_restart_are_not_the_first_where_a_trial_had_succeeded_before() -> None:
+    world = World()
+    world.submit(trials=20)
+    world.join(slots=1)
+    world.report(0, 1, error=0.5)
+    world.end(0)
+    fresh = world.restarted()
+    fresh.join(slots=1)
+    for number in range(1, 6):
+        fresh.end(number, EndReason.RAISED, "ValueError: a")
+    assert fresh.experiment().state is ExperimentState.RUNNING
