@@ -7,6 +7,7 @@ import asyncio
 import logging
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from clustertune.agent.agent import Agent, ExitCode
@@ -48,7 +49,7 @@ async def _run(enrolment: Enrolment, folder: Folder) -> ExitCode:
     agent = Agent(enrolment, folder, records)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, agent.leave)
+        loop.add_signal_handler(number, partial(agent.leave, saving=True))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal or SSH session is not the end
     _log.info("instance %s, epoch %d", enrolment.instance, enrolment.epoch)
     return await agent.run()

@@ -13,6 +13,7 @@ from clustertune.model.errors import Mistake
 class Enrolment:
     """``socket`` is the coordinator's; ``token`` proves who we are and is never written or shown.
 
+    ``files`` is the unix socket where checkpoints go and come from; empty: there is none, and they stay here.
     ``slots``: how many trials the user wants at once here, None for as many as fit. ``orphan_after_s``: after so long
     without a coordinator the trials are ended.
     """
@@ -21,6 +22,7 @@ class Enrolment:
     instance: str
     epoch: int
     token: str = field(repr=False)
+    files: str = ""
     slots: int | None = None
     orphan_after_s: float = 7200.0
 

@@ -6,16 +6,22 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote, unquote
 
+from clustertune.agent.attempt_folders import TEMPORARY
+from clustertune.agent.removal import remove
 from clustertune.model.errors import ClustertuneError
+from clustertune.model.trial import split_attempt_id
 
 _MAX_SOCKET_PATH_BYTES = 100
 """Unix sockets take 103 bytes on macOS and 107 on Linux."""
+
+_MAX_TEMPORARY_PATH_BYTES = 64
+"""Leaves room for the sockets that Python's multiprocessing makes in its temporary folder."""
 
 _MAX_NAME_CHARS = 200
 
@@ -31,11 +37,16 @@ class Folder:
         """Raises FolderTaken, and OSError where the folder cannot be made."""
         self.root = root.absolute()
         self.attempts = self.root / "attempts"
+        self.checkpoints = self.root / "checkpoints"
         self.logs = self.root / "logs"
         self.processes = self.root / "processes"
         self.sdk = self.root / "sdk"
-        for path in (self.root, self.attempts, self.logs, self.processes):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.emptied = self.root / "emptied"
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in (self.attempts, self.logs, self.processes):
+            if path.is_symlink() or not path.is_dir():
+                remove(path)
+            path.mkdir(mode=0o700, exist_ok=True)
         self.root.chmod(0o700)
         self._lock = self._take()
         self._elsewhere: Path | None = None
@@ -62,10 +73,26 @@ class Folder:
         """Where trials report. In a private folder under the temporary one where this path is too long for a socket."""
         path = self.root / "trials.sock"
         if len(os.fsencode(path)) > _MAX_SOCKET_PATH_BYTES:
-            if self._elsewhere is None:
-                self._elsewhere = Path(tempfile.mkdtemp(prefix="clustertune-"))
-            path = self._elsewhere / "trials.sock"
+            path = self._short() / "trials.sock"
         return path
+
+    def temporary(self, attempt: str) -> Path:
+        """A folder in the attempt's; by a shorter way where programs could else make no socket in it."""
+        path = self.attempt(attempt) / TEMPORARY
+        if len(os.fsencode(path)) <= _MAX_TEMPORARY_PATH_BYTES:
+            return path
+        short = self._short() / "a"
+        if not short.is_symlink():
+            short.symlink_to(self.attempts)
+        return short / path.relative_to(self.attempts)
+
+    def _short(self) -> Path:
+        """Named after this folder, so that the next agent here uses, and removes, what a killed one left."""
+        if self._elsewhere is None:
+            mark = hashlib.sha256(f"{os.getuid()}:".encode() + os.fsencode(self.root)).hexdigest()[:12]
+            path = Path(tempfile.gettempdir()) / f"clustertune-{mark}"
+            self._elsewhere = path if _make_private(path) else Path(tempfile.mkdtemp(prefix="clustertune-"))
+        return self._elsewhere
 
     def interrupted(self, epoch: int) -> list[str]:
         """The attempts that an agent of this same epoch was running when it died."""
@@ -79,23 +106,43 @@ class Folder:
             for line in text.splitlines()
             if line.startswith('{"type":"ended"') and line.endswith("}")
         }
-        return sorted(name for name in attempts if name not in ended)
+        return sorted(name for name in attempts if name not in ended and _is_attempt(name))
 
     def forget_other_epochs(self, epoch: int) -> None:
         """Removes what earlier agents left here: their outboxes and attempts; logs stay."""
         for path in self.root.glob("outbox-*.jsonl"):
             if path != self.outbox(epoch):
-                path.unlink()
+                remove(path)
         self.remove_attempts()
 
     def remove_attempts(self) -> None:
         for path in self.attempts.iterdir():
-            shutil.rmtree(path, ignore_errors=True)
+            remove(path)
 
     def close(self) -> None:
         if self._elsewhere is not None:
-            shutil.rmtree(self._elsewhere, ignore_errors=True)
+            remove(self._elsewhere)
         self._lock.close()
+
+
+def _make_private(path: Path) -> bool:
+    """False where something else, or somebody else's, has the name."""
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError:
+        return False
+    found = path.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
+def _is_attempt(name: str) -> bool:
+    """And not what somebody else put there."""
+    try:
+        split_attempt_id(name)
+        name.encode()
+    except ValueError:
+        return False
+    return True
 
 
 def file_name(attempt: str) -> str:

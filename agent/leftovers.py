@@ -11,6 +11,8 @@ from pathlib import Path
 
 from clustertune.agent import processes
 from clustertune.agent.environment import FOLDER
+from clustertune.agent.removal import remove
+from clustertune.agent.untrusted import read_text
 from clustertune.model.processes import Stat, boot_id, stat
 
 _PATIENCE_S = 2.0
@@ -66,12 +68,12 @@ class Records:
         """Start times, by pid, of what is on record since this machine was started."""
         found = {}
         for path in self._folder.iterdir():
-            with suppress(OSError, ValueError):
-                record = json.loads(path.read_text())
+            with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+                record = json.loads(read_text(path))
                 if record["boot"] == self._boot and record["start_time"]:
                     found[int(path.name)] = record["start_time"]
                     continue
-            path.unlink(missing_ok=True)
+            remove(path)
         for pid, start_time in found.items():
             if not processes.all_pids() and (found_now := stat(pid)) and found_now.start_time == start_time:
                 processes.kill_group(pid)  # where there is no /proc to look through

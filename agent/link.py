@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import deque
 from collections.abc import Callable
 
@@ -12,6 +11,7 @@ from websockets.asyncio.client import ClientConnection, unix_connect
 from websockets.exceptions import WebSocketException
 
 from clustertune.agent.outbox import Outbox
+from clustertune.agent.trying import Pauses
 from clustertune.model.errors import ClustertuneError, Fenced, ProtocolViolation
 from clustertune.model.messages import MAX_FRAME_BYTES, Hello, LogChunk, Message, Refused, Welcome, decode, encode
 
@@ -66,7 +66,7 @@ class Link:
     async def run(self) -> None:
         """Never returns. Raises Fenced when the coordinator refuses this agent, Orphaned when there is none."""
         loop = asyncio.get_running_loop()
-        heard_s, delay_s, last_problem = loop.time(), FIRST_DELAY_S, ""
+        heard_s, pauses, last_problem = loop.time(), Pauses(FIRST_DELAY_S, LONGEST_DELAY_S), ""
         while True:
             try:
                 async with unix_connect(
@@ -78,7 +78,8 @@ class Link:
                     user_agent_header=None,
                 ) as connection:
                     await self._enrol(connection)
-                    delay_s, last_problem = FIRST_DELAY_S, ""
+                    pauses.begin_anew()
+                    last_problem = ""
                     await self._converse(connection)
             except _LINK_ERRORS as error:
                 if str(error) != last_problem:
@@ -88,8 +89,7 @@ class Link:
                 self.up, heard_s = False, loop.time()
             if loop.time() - heard_s > self._orphan_after_s:
                 raise Orphaned(f"no coordinator was heard of for {self._orphan_after_s:g} s")
-            await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-            delay_s = min(2 * delay_s, LONGEST_DELAY_S)
+            await pauses.wait()
 
     async def _enrol(self, connection: ClientConnection) -> None:
         await connection.send(encode(self._hello()))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from clustertune.agent.removal import remove
+from clustertune.agent.untrusted import open_file
+
 HALF_BYTES = 1024 * 1024
 TAIL_BYTES = 4096
 
@@ -22,10 +25,9 @@ class LogFile:
         self._half = half_bytes
         self._file: int | None = None
         self._newer, self._older = path.with_suffix(".newer"), path.with_suffix(".older")
-        if fresh:
-            self.remove()
-        self.size = path.stat().st_size if path.exists() else 0
-        self._head = self.size
+        if fresh and os.path.lexists(path):
+            self._remove_all()
+        self.size = self._head = path.stat().st_size if path.is_file() else 0
         self._turn = 0  # bytes in the newer of the two files
         self._joined_gap = 0  # bytes left out, once joined
         self._note = b""
@@ -60,7 +62,7 @@ class LogFile:
         if path is self._newer and self._turn == 0:
             self._close_file()
         if self._file is None and data:
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         while data and self._file is not None:
             written = os.write(self._file, data)
             self._count(path, written)
@@ -129,13 +131,20 @@ class LogFile:
 
     def remove(self) -> None:
         self._close_file()
-        for path in (self.path, self._newer, self._older):
-            path.unlink(missing_ok=True)
+        # The other two come to be once the first is full.
+        if self._head >= self._half:
+            self._remove_all()
+        else:
+            self.path.unlink(missing_ok=True)
+
+    def _remove_all(self) -> None:
+        for path in (self._newer, self._older, self.path):
+            remove(path)
 
 
 def _read(path: Path, offset: int, limit: int) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with open(open_file(path), "rb") as file:
             file.seek(offset)
             return file.read(limit)
     except FileNotFoundError:

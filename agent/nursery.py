@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from clustertune.agent import processes
+from clustertune.agent.cgroup import Cgroups
 from clustertune.agent.environment import shared_environment
 from clustertune.agent.leftovers import Records
 from clustertune.agent.spawner_link import CannotStart, SpawnerLink
@@ -47,9 +50,12 @@ class Nursery:
         self._all: dict[SpawnerLink, Key] = {}
         self._unsafe: dict[Key, SpawnerLink] = {}  # ended ones, for what they found
         self._loop = asyncio.get_running_loop()
+        self.cgroups = Cgroups(folder)
+        self.suspects: set[str] = set()
+        """Trials under which a spawner was ended: one of them may have done it, which shows when it is alone."""
 
-    async def place(self, run: RunSpec, cpus: float) -> Place:
-        """A spawner that is ready, and stays until it is released.
+    async def place(self, run: RunSpec, cpus: float, alone: str = "") -> Place:
+        """A spawner that is ready, and stays until it is released; where ``alone`` names a trial, one for it only.
 
         May wait for an import to end; cancelling that harms nobody. Raises CannotStart.
         """
@@ -58,10 +64,10 @@ class Nursery:
             os.environ, run, cpus=cpus, interpreter=interpreter, folder=self._folder, sdk=self._sdk
         )
         if run.call is None:
-            return Place(await self._plain(interpreter), environment, interpreter)
+            return Place(await self._plain(interpreter, alone), environment, interpreter)
         if not Path(run.workdir).is_dir():
             raise CannotStart(f"the working directory {run.workdir} does not exist")
-        key = (interpreter, run.workdir, run.call, *sorted(environment.items()))
+        key = (interpreter, run.workdir, run.call, alone, *sorted(environment.items()))
         if not sys.platform.startswith("linux"):
             fresh, first = f"forking is not safe on {sys.platform}", False
         else:
@@ -72,20 +78,22 @@ class Nursery:
             if not warm.unsafe:
                 return Place(warm, environment, interpreter)
             if first:
+                first = self._unsafe.get(key) is not warm  # of all that waited for this import
                 self._unsafe[key] = warm
                 self._retire(warm)
                 warm.release()
             fresh = warm.unsafe
-        return Place(await self._plain(interpreter), environment, interpreter, fresh, first)
+        return Place(await self._plain(interpreter, alone), environment, interpreter, fresh, first)
 
-    async def _plain(self, interpreter: str) -> SpawnerLink:
-        spawner = self._current.get((interpreter,))
+    async def _plain(self, interpreter: str, alone: str) -> SpawnerLink:
+        key = (interpreter, alone)
+        spawner = self._current.get(key)
         if spawner is None:
             # Commands bring their own environment; the spawner needs what finds it and what marks it.
             own = shared_environment(
                 os.environ, RunSpec(workdir=""), cpus=1, interpreter=interpreter, folder=self._folder, sdk=self._sdk
             )
-            spawner = self._open((interpreter,), interpreter, own, {})
+            spawner = self._open(key, interpreter, own, {})
         return await self._ready(spawner)
 
     async def _warm(self, key: Key, interpreter: str, environment: Mapping[str, str], run: RunSpec) -> SpawnerLink:
@@ -146,6 +154,11 @@ class Nursery:
                 self._dismiss(spawner)  # at once: until it has ended, nobody must be sent to it
                 spawner.close()
 
+    def keep_going(self) -> None:
+        """A program may have stopped what started it, and then nobody would hear how it ends. To be called often."""
+        for spawner in self._all:
+            processes.kill(spawner.pid, signal.SIGCONT)
+
     async def close(self) -> None:
         """Ends all of them; they are not waited for beyond a moment, since each ends by itself without its agent."""
         spawners = list(self._all)
@@ -154,6 +167,7 @@ class Nursery:
         if spawners:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(asyncio.gather(*(spawner.ended.wait() for spawner in spawners)), _CLOSE_S)
+        self.cgroups.close()
 
 
 def _resolve(python: str | None) -> str:

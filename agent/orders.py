@@ -25,7 +25,9 @@ def order_for(start: Start, place: Place, own: Mapping[str, str], sdk: Path) -> 
 
     ``own`` is the part of the environment that is this attempt's alone. Raises CannotStart.
     """
-    order = {"attempt": start.attempt}
+    order: dict[str, Any] = {"attempt": start.attempt}
+    if start.run.processes > 1:
+        order["group"] = {"size": start.run.processes, "grace_s": start.run.grace_s}
     environment = {**place.environment, **own}
     if start.run.command is not None:
         return order | _command(start, start.run.command, place.interpreter, environment)

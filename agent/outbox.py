@@ -11,9 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from clustertune.model.messages import Ended, Reports, Started, encode
-
-Numbered = Started | Reports | Ended
+from clustertune.model.messages import Numbered, encode
 
 _MEMORY_BYTES = 4 * 1024 * 1024
 _EMPTY_ABOVE_BYTES = 1024 * 1024

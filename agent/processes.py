@@ -11,6 +11,9 @@ from pathlib import Path
 
 from clustertune.model.processes import LINUX
 
+MOST_DESCRIPTORS = 253
+"""Linux hands over no more at once."""
+
 LINK_CLOSED = 96
 """A spawner ends with this code where the module that it imported closed its connection to the agent."""
 

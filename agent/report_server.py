@@ -1,18 +1,21 @@
-"""Takes what trials say over a local socket: reports, notices, and how a callable ended."""
+"""Takes what trials say over a local socket: reports, notices, checkpoints, and how a callable ended."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
 import json
+import resource
 import socket
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from clustertune.agent.metric_text import ALLOWED_LEVELS, as_level, numbers_in, within_bounds
-from clustertune.agent.sound_text import sound_bytes
+from clustertune.agent.removal import remove
+from clustertune.agent.sound_text import sound, sound_bytes
 
 MAX_LINE_BYTES = 1024 * 1024
 _READ_BYTES = 256 * 1024
@@ -29,6 +32,12 @@ class Listener(Protocol):
     def on_reports(self, levels: list[tuple[int, dict[str, float]]], size_bytes: int) -> None: ...
     def on_notice(self, text: str) -> None: ...
     def on_outcome(self, outcome: dict[str, str]) -> None: ...
+    def on_asks(self) -> None: ...
+    def on_checkpoint(self) -> None: ...
+    def on_describe(self, told: dict[str, str]) -> None: ...
+
+    def on_wait(self, level: int, answer: Callable[[dict[str, object]], None]) -> None:
+        """A report at ``level`` waits until it is answered."""
 
 
 class ReportServer:
@@ -39,9 +48,10 @@ class ReportServer:
         self.path = path
         self._loop = loop
         self._attempts: dict[str, Listener] = {}
-        self._connections: set[_Connection] = set()
+        self._connections: dict[_Connection, None] = {}  # oldest first
+        self._most = min(_MAX_CONNECTIONS, _descriptors() // 2)
         self._paused = False
-        path.unlink(missing_ok=True)
+        remove(path)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.bind(str(path))
         path.chmod(0o600)
@@ -60,7 +70,7 @@ class ReportServer:
 
     def resume(self) -> None:
         self._paused = False
-        for connection in self._connections:
+        for connection in list(self._connections):
             connection.resume()
 
     async def drain(self, attempt: str, patience_s: float) -> None:
@@ -103,13 +113,31 @@ class ReportServer:
             except OSError:
                 self._rest()
                 return
-            if len(self._connections) >= _MAX_CONNECTIONS:
-                accepted.close()
-                continue
-            connection = _Connection(accepted, self._loop, self.identify, self._connections.discard)
-            self._connections.add(connection)
+            if len(self._connections) >= self._most:
+                self._make_room()
+            connection = _Connection(accepted, self._loop, self.identify, self._forget)
+            self._connections[connection] = None
             if not self._paused:
                 connection.resume()
+
+    def _make_room(self) -> None:
+        """Closes what one program has too many of, so that another's is not turned away."""
+        for connection in list(self._connections):
+            if connection.listener is None:
+                connection.read_all()  # who it is may just have come, or its end
+        if len(self._connections) < self._most:
+            return
+        counts = Counter(connection.listener for connection in self._connections)
+        most, _ = counts.most_common(1)[0]
+        theirs = [connection for connection in self._connections if connection.listener is most]
+        if most is not None:
+            most.on_notice(f"this trial opened more than {len(theirs)} connections to its agent: older ones are closed")
+        for connection in theirs[: len(theirs) // 2 + 1]:
+            connection.read_all()
+            connection.close()
+
+    def _forget(self, connection: _Connection) -> None:
+        self._connections.pop(connection, None)
 
     def _rest(self) -> None:
         """No descriptors are left: who waits to be accepted would wake the loop without end."""
@@ -184,7 +212,7 @@ class _Connection:
 
     def _take(self, listener: Listener, lines: list[bytes]) -> None:
         levels: list[tuple[int, dict[str, float]]] = []
-        size = 0
+        size, waits_at = 0, 0
         for line in lines:
             plain = _parse(line)
             if plain is None or len(line) > MAX_LINE_BYTES:
@@ -194,10 +222,19 @@ class _Connection:
             elif "metrics" in plain:
                 level, size = self._level(listener, plain), size + len(line)
                 levels += [level] if level is not None else []
+                waits_at = (as_level(plain["step"]) or 0) if plain.get("waits") is True else waits_at
             else:
                 self._take_other(listener, plain)
         if levels:
             listener.on_reports(levels, size)
+        if waits_at:
+            listener.on_wait(waits_at, self.answer)
+
+    def answer(self, told: dict[str, object]) -> None:
+        """Lines so short find room in a socket that nobody sends to otherwise; else the wait ends by itself."""
+        if not self.closed.is_set():
+            with suppress(OSError):
+                self._socket.send(json.dumps(told).encode() + b"\n")
 
     def _level(self, listener: Listener, plain: dict[str, object]) -> tuple[int, dict[str, float]] | None:
         level, metrics = as_level(plain.get("step")), plain["metrics"]
@@ -217,8 +254,14 @@ class _Connection:
         told = {name: value for name, value in plain.items() if isinstance(value, str)}
         if "notice" in told:
             listener.on_notice(told["notice"])
-        elif told.keys() & {"raised", "infeasible", "unstartable"}:
+        elif told.keys() & {"raised", "infeasible", "unstartable", "failed", "stopped"}:
             listener.on_outcome(told)
+        elif plain.get("asks") is True:
+            listener.on_asks()
+        elif as_level(plain.get("checkpoint")) is not None:
+            listener.on_checkpoint()
+        elif isinstance(plain.get("describe"), dict):
+            listener.on_describe(texts_in(plain["describe"]))
         else:
             listener.on_notice(f"a line over the reports' socket is not a report: {str(plain)[:80]!r}")
 
@@ -233,6 +276,21 @@ class _Connection:
             self._socket.close()
             self.closed.set()
             self._on_close(self)
+
+
+def texts_in(plain: object) -> dict[str, str]:
+    """What a program says of itself."""
+    found = plain.items() if isinstance(plain, dict) else ()
+    return {sound(name): sound(text) for name, text in found if isinstance(text, str)}
+
+
+def _descriptors() -> int:
+    """How many this process may have open, after asking for as many as there are to have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        wanted = _MAX_CONNECTIONS * 2 if hard == resource.RLIM_INFINITY else min(hard, _MAX_CONNECTIONS * 2)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _parse(line: bytes) -> dict[str, object] | None:

@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 from clustertune import agent, model
+from clustertune.agent.removal import remove
 
-_ALONE = ("__init__.py", "training.py")
+_ALONE = ("__init__.py", "channel.py", "group.py", "saving.py", "training.py")
 
 
 def copy_sdk(target: Path) -> None:
     """Fills ``target``, a folder for PYTHONPATH, with the trial's side of this package. Raises OSError."""
-    shutil.rmtree(target, ignore_errors=True)
+    remove(target)
     package = target / "clustertune"
     package.mkdir(parents=True, mode=0o700)
     for name in _ALONE:

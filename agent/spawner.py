@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from clustertune.agent import processes, trial_process, warm
+from clustertune.agent import processes, ranks, trial_process, warm
 from clustertune.model.processes import Stat, stat
 
 _LINGER_S = 2.0
@@ -71,30 +71,32 @@ class Spawner:
         finally:
             self._kill_all()
 
-    def _orders(self) -> Iterator[tuple[dict[str, Any], int | None]]:
-        """Each order with the file descriptor that came along; ends where the link does."""
+    def _orders(self) -> Iterator[tuple[dict[str, Any], list[int]]]:
+        """Each order with the file descriptors that came along; ends where the link does."""
         poller = select.poll()
         poller.register(self._link, select.POLLIN)
         poller.register(self._woken, select.POLLIN)
-        buffer, descriptors = b"", []
+        buffer, descriptors = b"", list[int]()
         while True:
             for fd, _ in poller.poll(_LINGER_POLL_MS if self._lingering else None):
                 if fd == self._woken.fileno():
                     self._woken.recv(4096)
                     continue
-                data, received, _, _ = socket.recv_fds(self._link, 65536, 16)
+                data, received, _, _ = socket.recv_fds(self._link, 65536, processes.MOST_DESCRIPTORS)
                 for descriptor in received:
                     os.set_inheritable(descriptor, False)  # it comes without that mark, whatever the sender's had
                 descriptors += received
                 if not data:
                     return
                 *lines, buffer = (buffer + data).split(b"\n")
-                for line in lines:
+                for line in filter(None, lines):
                     order = json.loads(line)
-                    yield order, descriptors.pop(0) if order["do"] == "start" else None
+                    count = order.get("outputs", 0)
+                    yield order, descriptors[:count]
+                    del descriptors[:count]
             self._reap()
 
-    def _prepare(self, first: tuple[dict[str, Any], int | None] | None) -> bool:
+    def _prepare(self, first: tuple[dict[str, Any], list[int]] | None) -> bool:
         if first is None:
             return False
         order = first[0]
@@ -141,23 +143,33 @@ class Spawner:
     def _say(self, told: dict[str, object]) -> None:
         self._link.sendall(json.dumps(told).encode() + b"\n")
 
-    def _obey(self, order: dict[str, Any], output: int | None) -> None:
+    def _obey(self, order: dict[str, Any], outputs: list[int]) -> None:
         if order["do"] == "signal":
-            self._signal(order["attempt"], order["number"])
-        elif output is not None:
-            self._start(order, output)
+            self._signal(order["attempt"], order["number"], leader_only=order.get("leader", False))
+        elif order["do"] == "start":
+            self._start(order, outputs)
+        for output in outputs:
             os.close(output)
 
-    def _signal(self, attempt: str, number: int) -> None:
+    def _signal(self, attempt: str, number: int, *, leader_only: bool) -> None:
         trial = self._running.get(attempt)
+        if trial is None:
+            return
         # Before the child has made its group there is only itself.
-        if trial is not None and not processes.kill_group(trial.pid, number):
+        if leader_only or not processes.kill_group(trial.pid, number):
             processes.kill(trial.pid, number)
+        if number == signal.SIGTERM:
+            processes.kill_group(trial.pid, signal.SIGCONT)  # who is stopped would not hear it
 
-    def _start(self, order: dict[str, Any], output: int) -> None:
+    def _start(self, order: dict[str, Any], outputs: list[int]) -> None:
         attempt, error = order["attempt"], ""
+        if len(outputs) < order["outputs"]:  # the kernel keeps what a limit leaves no room for
+            error = f"a process may not have {order['outputs']} more files open for this trial: raise `ulimit -n`"
+            self._say({"say": "unstartable", "attempt": attempt, "error": error})
+            return
+        fork = self._fork_callable if self._function else self._fork_command
         try:
-            pid, error = self._fork_callable(order, output) if self._function else self._fork_command(order, output)
+            pid, error = fork(order, outputs)
         except OSError as refused:
             error = f"no process could be made for this trial: {refused.strerror}"
         if error:
@@ -167,22 +179,26 @@ class Spawner:
         found = stat(pid)
         self._say({"say": "started", "attempt": attempt, "pid": pid, "start_time": found.start_time if found else ""})
 
-    def _fork_callable(self, order: dict[str, Any], output: int) -> tuple[int, str]:
+    def _fork_callable(self, order: dict[str, Any], outputs: list[int]) -> tuple[int, str]:
         sys.stdout.flush()
         sys.stderr.flush()
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            self._become_callable(order, output, parent)
+            self._become_callable(order, outputs, parent)
         return pid, ""
 
-    def _become_callable(self, order: dict[str, Any], output: int, parent: int) -> NoReturn:
+    def _become_callable(self, order: dict[str, Any], outputs: list[int], parent: int) -> NoReturn:
         try:
-            trial_process.detach(output, parent)
-            os.close(output)
+            trial_process.detach(outputs[0], parent, order.get("cgroups", ()))
             for own in (self._link, self._wake, self._woken):
                 own.close()
             os.environ.update(order["environment"])
+            if "group" in order:
+                rank = ranks.form(ranks.Group(**order["group"]), os.environ, outputs)
+                os.environ.update(ranks.rank_environment(rank))
+            else:
+                os.close(outputs[0])
             if self._collects:
                 gc.enable()
             assert self._function is not None  # noqa: S101 - for the type checker: _start looked
@@ -190,18 +206,12 @@ class Spawner:
         finally:
             os._exit(trial_process.CANNOT_EXEC)  # nothing may ever return into the parent's loop
 
-    def _fork_command(self, order: dict[str, Any], output: int) -> tuple[int, str]:
+    def _fork_command(self, order: dict[str, Any], outputs: list[int]) -> tuple[int, str]:
         errors, write_end = os.pipe()
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            try:
-                trial_process.detach(output, parent)
-                trial_process.execute(
-                    order["argv"], order["program"], order["workdir"], order["environment"], write_end
-                )
-            finally:
-                os._exit(trial_process.CANNOT_EXEC)
+            _become_command(order, outputs, parent, write_end)
         os.close(write_end)
         with open(errors, "rb") as file:
             error = file.read().decode(errors="replace")
@@ -280,6 +290,19 @@ class Spawner:
             for pid in orphans:
                 processes.kill(pid)
             time.sleep(0.005)
+
+
+def _become_command(order: dict[str, Any], outputs: list[int], parent: int, errors: int) -> NoReturn:
+    try:
+        trial_process.detach(outputs[0], parent, order.get("cgroups", ()))
+        environment, program = order["environment"], order["program"]
+        if "group" in order:
+            rank = ranks.form(ranks.Group(**order["group"]), environment, outputs, errors)
+            environment.update(ranks.rank_environment(rank))
+            errors = 2 if rank else errors  # why it cannot be run is told once; the others' reasons are in the log
+        trial_process.execute(order["argv"], program, order["workdir"], environment, errors)
+    finally:
+        os._exit(trial_process.CANNOT_EXEC)
 
 
 def _has_ended(pid: int) -> bool:

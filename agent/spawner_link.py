@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
 import socket
 import subprocess
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ _PRINTED_BYTES = 64 * 1024
 _GRACE_S = 0.2
 _WAIT_S = 5.0
 _BURIAL_POLL_S = 0.002
+_OF_ITS_END = {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ESHUTDOWN}
 _CLOSED = "it closed the connection to the agent while it was imported (leave file descriptors above 2 open)"
 
 
@@ -49,6 +51,17 @@ class Exit:
     lost: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """What is sent at once. ``handed_over`` counts the descriptors that went before, of the same order."""
+
+    data: bytes
+    descriptors: Sequence[int]
+    attempt: str
+    of_start: bool
+    handed_over: int
+
+
 class Child:
     """A trial's process: the leader of a session and a process group of its own."""
 
@@ -62,6 +75,10 @@ class Child:
     def signal(self, number: int) -> None:
         """To the whole group; nothing happens where it has ended."""
         self._spawner.tell({"do": "signal", "attempt": self.attempt, "number": number})
+
+    def signal_leader(self, number: int) -> None:
+        """To the program's first process alone."""
+        self._spawner.tell({"do": "signal", "attempt": self.attempt, "number": number, "leader": True})
 
 
 class SpawnerLink:
@@ -87,7 +104,7 @@ class SpawnerLink:
         self.ended = asyncio.Event()
         self.on_end: Callable[[], None] = lambda: None
         self.on_idle: Callable[[], None] = lambda: None
-        self._outgoing: deque[tuple[bytes, int | None]] = deque()
+        self._outgoing: deque[_Piece] = deque()
         self._buffer = b""
         self._printed = b""
         self._records = records
@@ -138,46 +155,63 @@ class SpawnerLink:
         printed, self._printed = self._printed.decode(errors="replace"), b""
         return printed
 
-    async def start(self, order: Mapping[str, Any], output: int) -> Child:
-        """Starts a trial whose output goes to ``output``, which this closes. Raises CannotStart or SpawnerLost."""
+    async def start(self, order: Mapping[str, Any], *outputs: int) -> Child:
+        """Starts a trial whose output goes to ``outputs``, one for each of its processes.
+
+        Closes them. Raises CannotStart or SpawnerLost.
+        """
         child = Child(order["attempt"], self, self._loop)
         if not self.alive:
-            os.close(output)
+            _close(outputs)
             raise SpawnerLost("the process that starts trials has just ended")
         self.children[child.attempt] = child
-        self.tell({"do": "start", **order}, output)
+        self.tell({"do": "start", "outputs": len(outputs), **order}, outputs)
         await child.started
         return child
 
-    def tell(self, order: Mapping[str, Any], descriptor: int | None = None) -> None:
-        """Sends an order, and a descriptor along with it; never blocks."""
+    def tell(self, order: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
+        """Sends an order, and descriptors along with it; never blocks."""
         if not self.alive:
             return
-        self._outgoing.append((json.dumps(order).encode() + b"\n", descriptor))
-        if len(self._outgoing) == 1:
+        was_idle = not self._outgoing
+        self._outgoing.extend(_in_pieces(order, descriptors))
+        if was_idle:
             self._send()
 
     def _send(self) -> None:
         self._loop.remove_writer(self._link)
         while self._outgoing:
-            data, descriptor = self._outgoing[0]
+            piece = self._outgoing[0]
             try:
-                sent = self._send_some(data, descriptor)
+                sent = self._send_some(piece.data, piece.descriptors)
             except BlockingIOError:
                 self._loop.add_writer(self._link, self._send)
                 return
-            except OSError:
-                return  # it ended; the end of the link says so to who reads it
-            if descriptor is not None:
-                os.close(descriptor)
+            except OSError as error:
+                if error.errno in _OF_ITS_END or not piece.descriptors:
+                    return  # it ended; the end of the link says so to who reads it
+                self._give_up(piece, error)
+                continue
+            _close(piece.descriptors)
             self._outgoing.popleft()
-            if sent < len(data):
-                self._outgoing.appendleft((data[sent:], None))
+            if sent < len(piece.data):
+                self._outgoing.appendleft(replace(piece, data=piece.data[sent:], descriptors=()))
 
-    def _send_some(self, data: bytes, descriptor: int | None) -> int:
-        if descriptor is None:
+    def _give_up(self, piece: _Piece, error: OSError) -> None:
+        """The rest of an order whose descriptors cannot be handed over; those that were before are taken back."""
+        rest = [each for each in self._outgoing if each.attempt == piece.attempt and each.of_start]
+        for each in rest:
+            self._outgoing.remove(each)
+            _close(each.descriptors)
+        if piece.handed_over:
+            self._outgoing.extendleft(reversed(_in_pieces({"do": "drop", "outputs": piece.handed_over}, ())))
+        why = f"what its processes write to cannot be handed over: {error.strerror}; fewer processes may do"
+        self._drop(piece.attempt).started.set_exception(CannotStart(why))
+
+    def _send_some(self, data: bytes, descriptors: Sequence[int]) -> int:
+        if not descriptors:
             return self._link.send(data)
-        return socket.send_fds(self._link, [data], [descriptor])
+        return socket.send_fds(self._link, [data], list(descriptors))
 
     def _on_readable(self) -> None:
         try:
@@ -253,9 +287,8 @@ class SpawnerLink:
         self._loop.remove_reader(self._link)
         self._loop.remove_writer(self._link)
         self._link.close()
-        for _, descriptor in self._outgoing:
-            if descriptor is not None:
-                os.close(descriptor)
+        for piece in self._outgoing:
+            _close(piece.descriptors)
         status, by_itself = self._wait()
         why = f"the process that starts trials {describe_status(status)}"
         self._records.remove(self._process.pid)
@@ -302,6 +335,24 @@ class SpawnerLink:
                 self._link.shutdown(socket.SHUT_WR)
             if not self.ready.done():
                 self._process.kill()  # importing: it would not look before that is done
+
+
+def _in_pieces(order: Mapping[str, Any], descriptors: Sequence[int]) -> list[_Piece]:
+    """Empty lines with the first descriptors, where there are many, then the order with the rest."""
+    pieces, attempt = list[_Piece](), order.get("attempt", "")
+    of_start = order["do"] == "start"
+    line = json.dumps(order).encode() + b"\n"
+    for first in range(0, max(len(descriptors), 1), processes.MOST_DESCRIPTORS):
+        some = descriptors[first : first + processes.MOST_DESCRIPTORS]
+        is_last = first + processes.MOST_DESCRIPTORS >= len(descriptors)
+        pieces.append(_Piece(line if is_last else b"\n", some, attempt, of_start, first))
+    return pieces
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def describe_status(status: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
@@ -16,11 +17,15 @@ _OOM_SCORE = "500"
 CANNOT_EXEC = 127
 
 
-def detach(output: int, parent: int) -> None:
+def detach(output: int, parent: int, cgroups: Sequence[str] = ()) -> None:
     """Makes this forked child a trial: a session of its own, output into ``output``, no input, default signals.
 
     ``parent`` is the spawner's pid: where it ended before the kernel was told to take the child along, exit now.
+    ``cgroups`` are the files by which its cgroups are entered.
     """
+    for entrance in cgroups:
+        with contextlib.suppress(OSError), open(entrance, "w") as file:
+            file.write("0")
     os.setsid()
     processes.die_with_parent()
     if os.getppid() != parent:
@@ -31,10 +36,17 @@ def detach(output: int, parent: int) -> None:
     os.dup2(output, 2)
     os.close(nothing)
     signal.set_wakeup_fd(-1)
+    _without_core_dumps()
     for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write(_OOM_SCORE)
+
+
+def _without_core_dumps() -> None:
+    """A crash each minute, with a model in memory, fills a disk; who wants one raises the limit in the program."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def execute(argv: Sequence[str], program: str, workdir: str, environment: Mapping[str, str], errors: int) -> NoReturn:

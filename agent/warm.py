@@ -139,17 +139,31 @@ def run(trial: Trial, function: Function) -> NoReturn:
     except training.Stopped:
         _die_of(signal.SIGTERM)
     except training.Infeasible as error:
-        training._channel.tell({"infeasible": str(error)})
+        _tell_end(training, {"infeasible": str(error)})
     except SystemExit as error:
         code = _exit_code(error)
     except BaseException as error:  # noqa: BLE001 - the task's boundary: whatever it was becomes a message
         line, shown = describe(error)
-        sys.stderr.write(shown)
+        _show(shown)
         if isinstance(error, TypeError) and _was_never_entered(function, error):
-            training._channel.tell({"unstartable": line + _definition_of(function), "traceback": shown})
+            _tell_end(training, {"unstartable": line + _definition_of(function), "traceback": shown})
         else:
-            training._channel.tell({"raised": line, "traceback": shown})
+            _tell_end(training, {"raised": line, "traceback": shown})
     leave(code)
+
+
+def _show(text: str) -> None:
+    """In the log, unless the program has closed what leads there."""
+    try:
+        sys.stderr.write(text)
+    except (OSError, ValueError, AttributeError):  # closed below Python, by Python, or None
+        return
+
+
+def _tell_end(training: Any, outcome: dict[str, str]) -> None:
+    """In a group, with the rank: the others' ends may come of this one's."""
+    own = {"rank": os.environ["RANK"]} if "CLUSTERTUNE_PROCESSES" in os.environ else {}
+    training._channel.tell({**outcome, **own})
 
 
 def _was_never_entered(function: Function, error: TypeError) -> bool:
@@ -177,7 +191,7 @@ def leave(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError, AttributeError):
             continue
     os._exit(code)
 
@@ -185,7 +199,7 @@ def leave(code: int) -> NoReturn:
 def _exit_code(error: SystemExit) -> int:
     if error.code is None or isinstance(error.code, int):
         return (error.code or 0) & 0xFF
-    sys.stderr.write(f"{error.code}\n")
+    _show(f"{error.code}\n")
     return 1
 
 
@@ -263,7 +277,7 @@ def main() -> NoReturn:
     try:
         function = load(settings.pop("call"), settings.pop("workdir"))
     except Unstartable as error:
-        sys.stderr.write(error.traceback)
-        training._channel.tell({"unstartable": error.error, "traceback": error.traceback})
+        _show(error.traceback)
+        _tell_end(training, {"unstartable": error.error, "traceback": error.traceback})
         leave(1)
     run(Trial(**settings), function)

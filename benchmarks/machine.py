@@ -120,6 +120,18 @@ def proportional_bytes(pids: Sequence[int]) -> int:
     return total
 
 
+def parent_of(pid: int) -> int:
+    """Raises OSError where it is gone."""
+    return int(_stat(Path(f"/proc/{pid}/stat"))[1])
+
+
+def used_s(pids: Sequence[int]) -> float:
+    """CPU time of these processes themselves, in seconds. Raises OSError where one is gone."""
+    return sum(int(ticks) for pid in pids for ticks in _stat(Path(f"/proc/{pid}/stat"))[11:13]) / os.sysconf(
+        "SC_CLK_TCK"
+    )
+
+
 def _parents() -> Iterator[tuple[int, int]]:
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from holding import quiet, shared_data
 from machine import descendants, proportional_bytes
 from product import Product, product
 from programs import curves
@@ -119,13 +120,15 @@ WORKLOADS: Mapping[str, Callable[[int], Mapping[str, float]]] = {
     "reports": reports,
     "memory": memory,
     "start-up": start_up,
+    "quiet": quiet,
+    "shared-data": shared_data,
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("workload", choices=WORKLOADS)
-    parser.add_argument("size", type=int, help="trials; reports of each trial; times")
+    parser.add_argument("size", type=int, help="trials; reports of each trial; times; seconds; megabytes")
     chosen = parser.parse_args()
     print(json.dumps(WORKLOADS[chosen.workload](chosen.size)))
 

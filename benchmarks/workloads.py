@@ -211,4 +211,76 @@ HELP = Workload(
     measurements=(_ours("start-up", 20, 5),),
 )
 
-ALL = (NO_OP, FIRST_LINE, ASHA, RUNG, REPORTS, MEMORY, IMPORT, HELP)
+
+QUIET = Workload(
+    name="quiet",
+    title="CPU of the agent and of what starts trials beside eight trials that sleep, of one core",
+    figure="cpu_percent",
+    unit="%",
+    to_reach=2,
+    measurements=(_ours("quiet", 20, 5),),
+)
+
+QUIET_MEMORY = Workload(
+    name="quiet-memory",
+    title="memory of the agent and of what starts trials beside eight trials that sleep",
+    figure="memory_mb",
+    unit="MB",
+    to_reach=60,
+    measurements=(_ours("quiet", 20, 5),),
+)
+
+SHARED_DATA = Workload(
+    name="shared-data",
+    title="eight trials that read the same 200 MB: memory as fresh processes, over that as forks of one warm parent",
+    figure="ratio",
+    unit="x",
+    to_reach=4,
+    more_is_better=True,
+    measurements=(_ours("shared-data", 200, 50),),
+)
+
+
+def _upload(kind: str, note: str) -> Measurement:
+    return Measurement(
+        who="clustertune",
+        environment="clustertune",
+        command=f"upload.py {kind} SIZE",
+        size=1000,
+        quick_size=200,
+        note=note,
+    )
+
+
+UPLOAD = Workload(
+    name="upload",
+    title="1 GB of checkpoint into a store, as a share of what the store takes from the quickest plain client",
+    figure="share",
+    unit="%",
+    to_reach=80,
+    more_is_better=True,
+    measurements=(
+        _upload("sink", "an HTTP server that discards, on loopback"),
+        _upload("files", "our files server: hashed, synced to disk"),
+    ),
+)
+
+PAUSE = Workload(
+    name="pause",
+    title="pausing a trial and resuming it on another agent, beyond saving and loading (1 MB): median",
+    figure="added_ms",
+    unit="ms",
+    to_reach=100,
+    measurements=(
+        Measurement(
+            who="clustertune",
+            environment="clustertune",
+            command="pausing.py SIZE",
+            size=15,
+            quick_size=9,
+            note="its wait for a slot is left out",
+        ),
+    ),
+)
+
+ALL = (NO_OP, FIRST_LINE, ASHA, RUNG, REPORTS, MEMORY, IMPORT, HELP, QUIET, QUIET_MEMORY, SHARED_DATA, UPLOAD, PAUSE)

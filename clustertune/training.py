@@ -1,4 +1,4 @@
-"""What a training program calls: it reports its metrics and learns its configuration. Standard library only.
+"""What a training program calls: it reports, saves, and learns its configuration. Standard library only.
 
 Under clustertune, reports travel over a local socket to the agent; elsewhere they are printed, so the same program
 runs by hand. Modules that cost milliseconds to import are imported at the first use.
@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Mapping
 from operator import index
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import socket
+from clustertune.channel import Channel, is_silent, not_too_high, shown
 
-_LARGEST_LEVEL = 2**53
-"""As `clustertune.model.trial` has it, whose import would cost more than all of this module."""
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from clustertune.saving import Checkpoint
 
 
 class Infeasible(Exception):
@@ -61,9 +62,70 @@ def config(default: Mapping[str, Any] | None = None) -> dict[str, Any]:
 
 
 def target() -> int | None:
-    """The resource level that this attempt is to reach now; None where there is none."""
-    text = os.environ.get("CLUSTERTUNE_TARGET")
-    return int(text) if text else None
+    """The resource level that this attempt is to reach now; None where there is none. A scheduler may move it."""
+    return _channel.target
+
+
+def should_checkpoint() -> bool:
+    """Whether a checkpoint is wanted now. Costs microseconds: ask at every step. False outside of clustertune."""
+    if "CLUSTERTUNE_SAVE" not in os.environ or is_silent():
+        return False
+    from clustertune import saving
+
+    _channel.ask()
+    wanted = saving.save_request()
+    return wanted is not None and wanted != _channel.answered_save
+
+
+def new_checkpoint(step: int | None = None) -> AbstractContextManager[Path]:
+    """A folder to save to: ``with new_checkpoint(epoch) as path: …``. It counts once the block is left, and only then.
+
+    ``step`` is its resource level; without it, the last reported one. Where the trial is to pause, leaving the block
+    raises Stopped. An exception inside leaves no checkpoint behind; but where the disk is full, that is told, and the
+    trial goes on without this checkpoint (if it is to pause, until SIGTERM comes). In a group of processes all fill
+    the same folder: have them wait for each other before rank 0 leaves the block. Outside of clustertune:
+    ``checkpoints/STEP``, the newest only.
+    """
+    from clustertune import saving
+
+    level = _positive(step) if step is not None else _channel.last_level
+    if not level:
+        raise ValueError("new_checkpoint() needs a step, as in new_checkpoint(3): nothing was reported yet")
+    if "CLUSTERTUNE_SAVE" in os.environ and not is_silent():
+        _channel.ask()
+    return saving.new_checkpoint(not_too_high(level), _channel, Stopped)
+
+
+def latest_checkpoint() -> Checkpoint | None:
+    """What this attempt is to go on from (``path``, ``resource``); None where it begins anew."""
+    from clustertune import saving
+
+    return saving.latest()
+
+
+def new_result() -> AbstractContextManager[Path]:
+    """A folder for what the trial is to be remembered by: ``with new_result() as path: …``. The last one counts.
+
+    Outside of clustertune: ``result``.
+    """
+    from clustertune import saving
+
+    return saving.new_result(_channel)
+
+
+def describe(**facts: Any) -> None:
+    """Keeps texts or numbers with the trial: where its data came from, say. Nothing happens outside of clustertune."""
+    told = {name: _fact(name, value) for name, value in facts.items()}
+    if told and "CLUSTERTUNE_SOCKET" in os.environ and not is_silent():
+        _channel.tell({"describe": told})
+
+
+def _fact(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return str(value)
+    if hasattr(type(value), "__float__") or hasattr(type(value), "__index__"):
+        return str(value)
+    raise TypeError(f"{name!r} must be a text or a number, found {shown(value)} ({type(value).__name__})")
 
 
 def _level(step: int | None, metrics: Mapping[str, Any]) -> int | None:
@@ -71,25 +133,18 @@ def _level(step: int | None, metrics: Mapping[str, Any]) -> int | None:
         raise TypeError("report() needs at least one metric, as in report(3, validation_error=0.12)")
     if "step" in metrics:
         raise TypeError("the step comes first and without a name: report(3, validation_error=0.12)")
-    if step is None:
-        return None
+    return None if step is None else _positive(step)
+
+
+def _positive(step: int) -> int:
     try:
         level = index(step)
     except TypeError:
         level = 0
     if level < 1 or isinstance(step, bool):
         raise (ValueError if level and not isinstance(step, bool) else TypeError)(
-            f"the step must be a positive integer, found {_shown(step)} ({type(step).__name__})"
+            f"the step must be a positive integer, found {shown(step)} ({type(step).__name__})"
         ) from None
-    return level
-
-
-def _not_too_high(level: int) -> int:
-    if level > _LARGEST_LEVEL:
-        raise ValueError(
-            f"the step must be a positive integer up to 2**53 ({_LARGEST_LEVEL}), found {_shown(level)}; "
-            "a coarser unit (epochs, thousands of examples) fits"
-        )
     return level
 
 
@@ -98,106 +153,29 @@ def _number(name: str, value: Any) -> float:
         return value
     kind = type(value)
     if not (hasattr(kind, "__float__") or hasattr(kind, "__index__")):
-        raise TypeError(f"metric {name!r} must be a number, found {_shown(value)} ({kind.__name__})")
+        raise TypeError(f"metric {name!r} must be a number, found {shown(value)} ({kind.__name__})")
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
-        raise ValueError(f"metric {name!r} must be one number, found {_shown(value)} ({kind.__name__})") from error
+        raise ValueError(f"metric {name!r} must be one number, found {shown(value)} ({kind.__name__})") from error
 
 
-def _shown(value: object) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # Python writes no integer of more than a few thousand digits
-        text = f"an integer of {index(value).bit_length()} bits" if isinstance(value, int) else object.__repr__(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-class _Channel:
-    """This process's connection to the agent: newline-delimited JSON, opened at the first line."""
-
-    def __init__(self) -> None:
-        self.reports = 0
-        self.last_level = 0
-        self._warned = False
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-
-    def begin_anew(self) -> None:
-        """A forked child must not write on its parent's connection, nor wait for a lock of a thread left behind."""
-        self._lock = threading.Lock()
-        self._drop()
-
-    def report(self, level: int | None, metrics: dict[str, float]) -> None:
-        """Sends one report; blocks only while the agent cannot take more, which bounds memory."""
-        with self._lock:
-            level = _not_too_high(self.last_level + 1 if level is None else level)
-            self.last_level, self.reports = level, self.reports + 1
-            if "CLUSTERTUNE_SOCKET" in os.environ:
-                self._send({"step": level, "metrics": metrics})
-                return
-        shown = " ".join(f"{name}={value:.6g}" for name, value in metrics.items())
-        print(f"step {level}: {shown}", flush=True)
-
-    def tell(self, line: Mapping[str, object]) -> None:
-        """Sends any other line that the agent knows: how the callable ended."""
-        with self._lock:
-            self._send(line)
-
-    def _send(self, line: Mapping[str, object]) -> None:
-        import json
-
-        data = json.dumps(line, separators=(",", ":")).encode() + b"\n"
-        try:
-            if self._socket is None:
-                self._socket = self._connect()
-            self._socket.sendall(data)
-        except OSError as error:
-            self._drop()
-            self._warn(error)
-        except BaseException:
-            # Interrupted in the middle of a line: what follows must not be glued to it.
-            self._drop()
-            raise
-
-    def _connect(self) -> socket.socket:
-        import json
-        import socket
-
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connection.connect(os.environ["CLUSTERTUNE_SOCKET"])
-            who = {"attempt": os.environ.get("CLUSTERTUNE_ATTEMPT"), "key": os.environ.get("CLUSTERTUNE_KEY")}
-            connection.sendall(json.dumps(who).encode() + b"\n")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _drop(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-        self._socket = None
-
-    def _warn(self, error: OSError) -> None:
-        if not self._warned:
-            self._warned = True
-            sys.stderr.write(f"clustertune: the agent does not answer ({error}); reports are no longer recorded\n")
-
-
-_channel = _Channel()
+_channel = Channel()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_channel.begin_anew)
 
 
-def _tell_infeasible(
+def _tell_end(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None, /, then: Any = sys.excepthook
 ) -> None:
-    """A command that ends by an uncaught Infeasible says so before Python prints it."""
+    """A command that ends by an uncaught Infeasible says so before Python prints it, and by Stopped instead of it."""
+    if issubclass(kind, Stopped):
+        _channel.tell({"stopped": str(error)})
+        return
     if issubclass(kind, Infeasible):
         _channel.tell({"infeasible": str(error)})
     then(kind, error, traceback)
 
 
 if "CLUSTERTUNE_SOCKET" in os.environ:
-    sys.excepthook = _tell_infeasible
+    sys.excepthook = _tell_end

@@ -16,13 +16,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
+from clustertune.coordinator import files_server
 from clustertune.coordinator.coordinator import Coordinator
+from clustertune.coordinator.http_server import HttpServer
 from clustertune.coordinator.journal import Journal
 from clustertune.coordinator.places import AlreadyRunning, Places
 from clustertune.coordinator.server import create_app
@@ -37,19 +39,11 @@ from clustertune.search.registry import Registry
 log = logging.getLogger("clustertune.coordinator")
 
 
-class _Server(uvicorn.Server):
-    """Signals are the coordinator's own business."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-async def serve(places: Places) -> None:
-    """Runs until idle, told to end, or unable to go on."""
+async def serve(places: Places, *, registry: Registry | None = None, instances: Sequence[str] = ()) -> None:
+    """Runs until idle, told to end, or unable to go on. ``instances``: the names of the machines; by default one."""
     definition = _definition(places)
     journal = Journal(places.journal, new=not places.has_history())
-    registry = Registry.default()
+    registry = registry or Registry.default()
     coordinator = Coordinator(
         places=places,
         cluster=definition,
@@ -57,6 +51,7 @@ async def serve(places: Places) -> None:
         provider=make_provider(definition.provider, folder=places.instances),
         journal=journal,
         clock=SystemClock(),
+        instances=instances,
     )
     coordinator.recover()
     ending = asyncio.Event()
@@ -71,10 +66,11 @@ async def serve(places: Places) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
     agents = await coordinator.link.listen(places.agent_socket())
+    files = await files_server.serve(places.files_socket(), coordinator.depot)
     await coordinator.begin()
     app = create_app(coordinator, registry=registry, token=places.token(), shutdown=shutdown)
     listener = socket.create_server(("127.0.0.1", 0))
-    server = _Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", log_config=None))
+    server = HttpServer(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", log_config=None))
     running = [
         asyncio.create_task(server.serve(sockets=[listener])),
         asyncio.create_task(coordinator.run()),
@@ -103,6 +99,7 @@ async def serve(places: Places) -> None:
         for task in running[1:]:
             task.cancel()
         agents.close(close_connections=True)
+        await files.close()
         await asyncio.wait(running, timeout=5)
         journal.close()
         places.agent_socket().unlink(missing_ok=True)

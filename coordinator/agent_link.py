@@ -20,16 +20,15 @@ from clustertune.model.errors import ProtocolViolation
 from clustertune.model.instance import Inventory
 from clustertune.model.messages import (
     MAX_FRAME_BYTES,
+    NUMBERED,
     PROTOCOL,
     Ack,
-    Ended,
     FromCoordinator,
     Hello,
     LogChunk,
     LogRequest,
+    Numbered,
     Refused,
-    Reports,
-    Started,
     Welcome,
     decode,
     encode,
@@ -41,8 +40,6 @@ _UNSENT_FRAMES = 10_000
 
 
 log = logging.getLogger(__name__)
-
-Numbered = Started | Reports | Ended
 
 
 class Enrolment(Protocol):
@@ -143,9 +140,10 @@ class Connection:
                 page = self._pages.get(message.request)
                 if page is not None and not page.done():
                     page.set_result(message)
-            elif isinstance(message, Started | Reports | Ended):
+            elif isinstance(message, NUMBERED):
                 await enrolment.writable()
                 self._take(enrolment, message)
+                await asyncio.sleep(0)  # an agent with much to say does not keep everybody else waiting
             else:
                 raise ProtocolViolation(f"an agent does not send {type(message).__name__}")
 

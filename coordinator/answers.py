@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from clustertune.coordinator.coordinator import Coordinator
 from clustertune.coordinator.core import events as e
-from clustertune.coordinator.core.snapshots import instance_row, row, summary
+from clustertune.coordinator.core.snapshots import best_trial, instance_row, row, summary
 from clustertune.coordinator.core.state import Experiment
 from clustertune.model.errors import JournalFull, NoSuchName
-from clustertune.model.snapshot import ClusterSnapshot, ExperimentSnapshot, Submission, TrialRow
+from clustertune.model.snapshot import BestTrial, ClusterSnapshot, ExperimentSnapshot, Submission, TrialRow
 from clustertune.model.trial import ExperimentState
 
 
@@ -36,7 +36,7 @@ class Answers:
         while free in self._coordinator.core.state.experiments or self._coordinator.places.experiment(free).exists():
             number += 1
             free = f"{name}-{number}"
-        self._coordinator.secrets[free] = dict(submission.secrets)
+        self._coordinator.keep_secrets(free, submission.secrets)
         self._coordinator.handle(
             e.Submitted(
                 experiment=free,
@@ -50,7 +50,7 @@ class Answers:
 
     async def ask(self, event: e.PauseAsked | e.ResumeAsked | e.StopAsked, secrets: Mapping[str, str]) -> None:
         if secrets:
-            self._coordinator.secrets[event.experiment] = dict(secrets)
+            self._coordinator.keep_secrets(event.experiment, secrets)
         self._coordinator.handle(event)
         await self._coordinator.committed()
 
@@ -65,6 +65,10 @@ class Answers:
             if experiment.state is not ExperimentState.RUNNING and not experiment.active:
                 await self._coordinator.results.settle(name)
         return self._coordinator.view(experiment, after)
+
+    def best(self, name: str) -> BestTrial:
+        """Raises NoSuchName for an experiment, Mistake where there is no best trial yet."""
+        return best_trial(self._coordinator.core, self.experiment(name))
 
     def rows(self, name: str, offset: int, limit: int) -> list[TrialRow]:
         experiment, now = self.experiment(name), self._coordinator.now()

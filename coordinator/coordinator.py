@@ -7,18 +7,21 @@ import contextlib
 import hashlib
 import hmac
 import logging
+import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from clustertune.coordinator.agent_link import AgentLink, Numbered
+from clustertune.coordinator.agent_events import as_event
+from clustertune.coordinator.agent_link import AgentLink
 from clustertune.coordinator.core import commands as c
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core.core import Core
 from clustertune.coordinator.core.fold import Algorithms
 from clustertune.coordinator.core.snapshots import row, snapshot
 from clustertune.coordinator.core.state import Experiment
+from clustertune.coordinator.depot import Depot
 from clustertune.coordinator.journal import Entry, Journal
 from clustertune.coordinator.logs import Logs
 from clustertune.coordinator.places import Places
@@ -28,12 +31,24 @@ from clustertune.definition.cluster import ClusterDefinition
 from clustertune.model.clock import Clock
 from clustertune.model.errors import JournalFull, ProviderError, ProviderFatal
 from clustertune.model.instance import Inventory
-from clustertune.model.messages import Ended, Leave, Reports, Start, Started, Stop
+from clustertune.model.messages import (
+    Discard,
+    Go,
+    Leave,
+    Numbered,
+    Save,
+    Start,
+    Stop,
+    Store,
+)
 from clustertune.model.snapshot import ExperimentSnapshot
 from clustertune.provisioner.contracts import LaunchIntent, Provider
 
 TICK_S = 1.0
 STUCK_POLL_S = 0.1
+MOST_QUEUED = 50_000
+"""Facts and reports: about a second of writing. Agents keep what comes beyond, on their own disks."""
+BACKLOG_POLL_S = 0.005
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +69,9 @@ class Coordinator:
         provider: Provider,
         journal: Journal,
         clock: Clock,
+        instances: Sequence[str] = (),
     ) -> None:
+        """``instances``: the names of the machines; by default one, named after the provider."""
         self.places, self.cluster, self.journal = places, cluster, journal
         self._provider = provider
         self._clock = clock
@@ -63,6 +80,7 @@ class Coordinator:
         self.last_asked = self.started
         self.link = AgentLink(self)
         self.logs = Logs(places, self.link)
+        self.depot = Depot(self)
         self.secrets: dict[str, dict[str, str]] = {}
         self._launch_secret = bytes.fromhex(places.launch_secret())
         self.results = ResultWriter(places=places, clock=clock, view=self._written, committed=self.committed)
@@ -73,7 +91,7 @@ class Coordinator:
             algorithms=algorithms,
             env=cluster.env,
             secrets=cluster.secrets,
-            instances=(f"{cluster.provider}-0",),
+            instances=tuple(instances) or (f"{cluster.provider}-0",),
             idle_timeout_s=cluster.idle_timeout_s,
             token_hash=lambda instance, epoch: self.hash(self._token(instance, epoch)),
         )
@@ -95,8 +113,9 @@ class Coordinator:
         """Takes up what the journal says is under way. The journal is being written from here on."""
         self.journal.start(self._journal_failed)
         self.handle(e.Booted(last=self._booted_at))
-        for name in self.core.state.experiments:
-            self.results.touch(name)
+        for name, experiment in self.core.state.experiments.items():
+            if not (experiment.state.ended and self.results.has_written(name, experiment.state)):
+                self.results.touch(name)
         await self._look_for_instances()
 
     async def run(self) -> None:
@@ -182,8 +201,11 @@ class Coordinator:
                 raise JournalFull(self.journal.problem)
 
     async def writable(self) -> None:
+        """Agents' messages wait here, and so do what they would pile up in memory and whoever asks meanwhile."""
         while self.journal.problem:
             await asyncio.sleep(0.1)
+        while self.journal.backlog > MOST_QUEUED:
+            await asyncio.sleep(BACKLOG_POLL_S)
 
     def _journal_failed(self, error: Exception) -> None:
         if not self.fatal.done():
@@ -198,6 +220,18 @@ class Coordinator:
                     self.link.send(command.instance, self._start(command))
                 case c.StopAttempt():
                     self.link.send(command.instance, Stop(attempt=command.attempt, reason=command.reason))
+                case c.LetGoOn():
+                    self.link.send(command.instance, Go(attempt=command.attempt, target=command.target))
+                case c.AskForCheckpoint():
+                    self.link.send(command.instance, Save(attempt=command.attempt))
+                case c.StoreCheckpoint():
+                    self.link.send(command.instance, Store(attempt=command.attempt, digest=command.digest))
+                case c.DiscardCheckpoints():
+                    self.link.send(command.instance, Discard(attempt=command.attempt, digests=command.digests))
+                case c.DeleteStored():
+                    self._spawn(self.depot.delete(command.experiment, command.digest))
+                case c.TidyStorage():
+                    self._spawn(self.depot.tidy(command.experiment))
                 case c.CollectLog():
                     self._spawn(self.logs.collect(command.instance, command.attempt, command.ending))
                 case c.Launch():
@@ -215,6 +249,7 @@ class Coordinator:
             cpus=command.cpus,
             gpus=command.gpus,
             seed=command.seed,
+            checkpoint=command.checkpoint,
         )
 
     async def _launch(self, command: c.Launch) -> None:
@@ -223,6 +258,7 @@ class Coordinator:
             epoch=command.epoch,
             token=self._token(command.instance, command.epoch),
             agent_socket=self.places.agent_socket(),
+            files_socket=self.places.files_socket(),
             slots=self.cluster.slots,
         )
         try:
@@ -243,6 +279,12 @@ class Coordinator:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(_log_failure)
+
+    def keep_secrets(self, experiment: str, secrets: Mapping[str, str]) -> None:
+        """In memory, for this experiment alone: agents launched later do not inherit them."""
+        self.secrets[experiment] = dict(secrets)
+        for name in secrets:
+            os.environ.pop(name, None)
 
     # The agents' link
 
@@ -266,7 +308,7 @@ class Coordinator:
 
     def received(self, instance: str, epoch: int, message: Numbered, committed: Callable[[], None]) -> None:
         now = self.now()
-        step = self.core.handle(_as_event(instance, epoch, message), now)
+        step = self.core.handle(as_event(instance, epoch, message), now)
         self.handle_step(step, now, received=(instance, epoch, message.seq), committed=committed)
 
     def _token(self, instance: str, epoch: int) -> str:
@@ -316,22 +358,6 @@ class Coordinator:
             rows=[row(experiment, trial, now) for trial in experiment.trials],
             parameters=experiment.definition.space.names,
         )
-
-
-def _as_event(instance: str, epoch: int, message: Numbered) -> e.Happening:
-    match message:
-        case Started():
-            return e.AttemptRan(instance=instance, epoch=epoch, attempt=message.attempt)
-        case Reports():
-            return e.Reported(
-                instance=instance,
-                epoch=epoch,
-                attempt=message.attempt,
-                reports=message.reports,
-                notices=message.notices,
-            )
-        case Ended():
-            return e.AttemptOver(instance=instance, epoch=epoch, attempt=message.attempt, ending=message.ending)
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -64,6 +64,8 @@ class Journal:
     def __init__(self, path: Path, *, new: bool = True) -> None:
         self.path = path
         self.problem = ""
+        self.backlog = 0
+        """How many facts and reports are handed in and not on disk yet."""
         self._queue: queue.SimpleQueue[tuple[Entry, Callable[[], None]] | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._failed: Callable[[Exception], None] | None = None
@@ -146,7 +148,14 @@ class Journal:
     def append(self, entry: Entry, committed: Callable[[], None]) -> None:
         """Queues an entry; ``committed`` is called in this event loop once it is on disk."""
         loop = asyncio.get_running_loop()
-        self._queue.put((entry, lambda: _soon(loop, committed)))
+        size = 1 + len(entry.facts) + len(entry.reports)
+        self.backlog += size
+
+        def done() -> None:
+            self.backlog -= size
+            committed()
+
+        self._queue.put((entry, lambda: _soon(loop, done)))
 
     def close(self) -> None:
         """Writes what is queued, unless the disk refuses it, and stops."""

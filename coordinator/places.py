@@ -80,8 +80,21 @@ class Places:
         return _keep(self.folder / "launch-secret")
 
     def agent_socket(self) -> Path:
-        """Where agents connect; in a private folder of the system's temporary one where our own path is too long."""
-        path = self.folder / "agent.sock"
+        """Where agents connect."""
+        return self._socket("agent.sock")
+
+    def files_socket(self) -> Path:
+        """Where agents bring checkpoints, and fetch them."""
+        return self._socket("files.sock")
+
+    @property
+    def checkpoints(self) -> Path:
+        """What is kept of checkpoints where neither experiment nor cluster has a storage."""
+        return self.folder / "checkpoints"
+
+    def _socket(self, name: str) -> Path:
+        """In a private folder of the system's temporary one where our own path is too long."""
+        path = self.folder / name
         if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
             return path
         mark = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
@@ -90,7 +103,7 @@ class Places:
         found = short.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
             raise ClustertuneError(f"{short} exists and is not a private folder of yours: remove it")
-        return short / "agent.sock"
+        return short / name
 
     def announce(self, **what: object) -> None:
         """Tells clients where the coordinator is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sqlite3
 from collections import defaultdict
@@ -12,6 +13,7 @@ from clustertune.coordinator.places import Places
 from clustertune.coordinator.results import ResultFiles, Written
 from clustertune.model.clock import Clock
 from clustertune.model.errors import JournalFull
+from clustertune.model.trial import ExperimentState
 
 EVERY_S = 0.5
 """How long after a change the files follow, at the soonest."""
@@ -47,6 +49,16 @@ class ResultWriter:
         """The experiment changed."""
         if name not in self._due:
             self._due[name] = max(self._clock.monotonic_s() + EVERY_S, self._not_before.get(name, 0.0))
+
+    def has_written(self, name: str, state: ExperimentState) -> bool:
+        """Whether an earlier coordinator has left the files of an experiment that has ended complete."""
+        folder = self._places.experiment(name)
+        try:
+            found = json.loads((folder / "results.json").read_text())
+        except (OSError, ValueError):
+            return False
+        told = found.get("state") if isinstance(found, dict) else None
+        return told == state.value and (folder / "trials.csv").exists()
 
     async def run(self) -> None:
         """Writes what is due, until cancelled."""

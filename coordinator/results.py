@@ -38,7 +38,6 @@ class ResultFiles:
     def write(self, what: Written) -> None:
         """Raises OSError when the disk refuses; the next write then begins reports.csv anew."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_whole(self.folder / "results.json", results_json(what.snapshot))
         write_whole(self.folder / "trials.csv", trials_csv(what.rows, what.parameters))
         if what.snapshot.best is not None:
             write_whole(self.folder / "best.yaml", yaml.safe_dump(dict(what.snapshot.best.config), sort_keys=False))
@@ -47,6 +46,8 @@ class ResultFiles:
         except OSError:
             self._through = -1
             raise
+        # Last: where it tells of an end, all the others are complete.
+        write_whole(self.folder / "results.json", results_json(what.snapshot))
 
     def _append_reports(self, experiment: str) -> None:
         connection = sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True, timeout=5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import os
@@ -15,9 +16,20 @@ from clustertune.coordinator.answers import Answers
 from clustertune.coordinator.coordinator import Coordinator
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core.state import Experiment
+from clustertune.coordinator.files_routes import reading
+from clustertune.coordinator.files_streams import Streams
+from clustertune.coordinator.refusal import Refusal
 from clustertune.definition import ExperimentDefinition, Registry, check_experiment
 from clustertune.model.codec import FieldError, from_plain, to_plain
-from clustertune.model.errors import DefinitionMistake, JournalError, JournalFull, NoSuchName
+from clustertune.model.errors import (
+    DefinitionMistake,
+    JournalError,
+    JournalFull,
+    Mistake,
+    NoSuchName,
+    StorageError,
+    StorageRefused,
+)
 from clustertune.model.messages import PROTOCOL
 from clustertune.model.snapshot import LogPage, Submission
 from clustertune.model.trial import ExperimentState, attempt_id
@@ -26,16 +38,9 @@ from clustertune.model.version import VERSION
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_ROWS = 10_000
 MAX_LOG_BYTES = 1024 * 1024
+_CHECK_S = 10.0
 _FILES = ("results.json", "best.yaml", "trials.csv", "reports.csv")
 _LOCAL_NAMES = ("127.0.0.1", "localhost")
-
-
-class Refusal(Exception):
-    """Answered as ``{"error": …}`` with this status."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
 
 
 def create_app(
@@ -48,7 +53,13 @@ def create_app(
     answers = Answers(coordinator)
     _experiments(app, coordinator, answers, registry)
     _reading(app, coordinator, answers)
+    _cluster(app, answers, shutdown)
+    # Whatever is not answered here: the checkpoints of the best trials, and what is nowhere.
+    app.mount("/", reading(coordinator.depot, Streams()))
+    return app
 
+
+def _cluster(app: FastAPI, answers: Answers, shutdown: Callable[[bool], None]) -> None:
     @app.get("/v1/cluster")
     async def cluster() -> Response:
         """The coordinator, its experiments and its machines."""
@@ -63,8 +74,6 @@ def create_app(
         """
         shutdown((await _body(request)).get("stop_agents") is True)
         return JSONResponse({}, status_code=202)
-
-    return app
 
 
 def _experiments(app: FastAPI, coordinator: Coordinator, answers: Answers, registry: Registry) -> None:
@@ -83,6 +92,7 @@ def _experiments(app: FastAPI, coordinator: Coordinator, answers: Answers, regis
         missing = [name for name in wanted if name not in submission.secrets]
         if missing:
             raise Refusal(422, f"no value was given for the secrets {', '.join(missing)}")
+        await _check_storage(coordinator, definition)
         name = await answers.submit(submission, definition.name)
         return JSONResponse({"name": name}, status_code=201)
 
@@ -99,6 +109,21 @@ def _experiments(app: FastAPI, coordinator: Coordinator, answers: Answers, regis
         event = _asked(answers.experiment(name), action, secrets)
         await answers.ask(event, secrets)
         return JSONResponse(to_plain(await answers.snapshot(name)))
+
+
+async def _check_storage(coordinator: Coordinator, definition: ExperimentDefinition) -> None:
+    """In less time than a client waits for an answer: what it was told has failed must not run all the same."""
+    try:
+        async with asyncio.timeout(_CHECK_S):
+            await coordinator.depot.check(definition)
+    except TimeoutError:
+        raise Refusal(422, f"the storage did not answer within {_CHECK_S:g} s; nothing was started") from None
+    except StorageRefused as error:
+        remedy = f"end it with `kill {os.getpid()}` after a change there, its experiments can be resumed"
+        told = f"{error} (the coordinator has the environment of the command that started it: {remedy})"
+        raise Refusal(422, told) from error
+    except StorageError as error:
+        raise Refusal(422, f"{error}; nothing was started") from error
 
 
 def _reading(app: FastAPI, coordinator: Coordinator, answers: Answers) -> None:
@@ -120,6 +145,12 @@ def _reading(app: FastAPI, coordinator: Coordinator, answers: Answers) -> None:
         if not path.exists():
             raise Refusal(404, f"{name} has no {file} yet: nothing was reported")
         return PlainTextResponse(path.read_text())
+
+    @app.get("/v1/experiments/{name}/best")
+    async def best(name: str) -> Response:
+        """The incumbent: its configuration, what ran, and what it left behind."""
+        await coordinator.committed()
+        return JSONResponse(to_plain(answers.best(name)))
 
     @app.get("/v1/experiments/{name}/trials/{trial}/log")
     async def log(name: str, trial: int, attempt: int = 0, offset: int = 0, limit: int = 65536) -> Response:
@@ -188,6 +219,10 @@ def _explain(app: FastAPI) -> None:
     @app.exception_handler(NoSuchName)
     async def unknown(request: Request, error: NoSuchName) -> Response:  # noqa: ARG001
         return JSONResponse({"error": str(error)}, status_code=404)
+
+    @app.exception_handler(Mistake)
+    async def impossible(request: Request, error: Mistake) -> Response:  # noqa: ARG001
+        return JSONResponse({"error": str(error)}, status_code=409)
 
     @app.exception_handler(DefinitionMistake)
     async def mistaken(request: Request, error: DefinitionMistake) -> Response:  # noqa: ARG001

@@ -12,13 +12,15 @@ from typing import Protocol
 class LaunchIntent:
     """One machine to bring up, as the journal holds it. ``instance`` and ``epoch`` make the idempotency token.
 
-    ``token`` is the agent's; it travels on standard input only. ``agent_socket`` is where the coordinator listens.
+    ``token`` is the agent's; it travels on standard input only. ``agent_socket`` is where the coordinator listens,
+    ``files_socket`` where it takes and gives checkpoints.
     """
 
     instance: str
     epoch: int
     token: str = field(repr=False)
     agent_socket: Path
+    files_socket: Path
     slots: int | None = None
 
 

@@ -48,6 +48,18 @@ class Decision(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Clone:
+    """A decision too: the trial is stopped, and a child of ``parent`` with ``config`` takes its place.
+
+    The child begins from the parent's newest checkpoint. It is a trial of its own, and does not count towards the
+    number of configurations that the searcher may propose.
+    """
+
+    parent: int
+    config: Config
+
+
+@dataclass(frozen=True, slots=True)
 class StartNew:
     """Create a trial."""
 
@@ -75,17 +87,25 @@ Next = StartNew | ResumeTrial | StopPausedTrial | Wait
 
 
 class Scheduler(Protocol):
-    """Decides which trials run further. NaN, infinity and missing values rank last; ties go to the lower number."""
+    """Decides which trials run further. NaN, infinity and missing values rank last; ties go to the lower number.
+
+    A class whose schedulers may pause or clone trials has a static ``pauses(options) -> bool`` that says so: its trials
+    then wait at their targets for the decision, and their programs must be able to take checkpoints. Such a one has
+    ``on_pause(trial)`` too, called when a trial has saved and ended, so that ``next`` may name it, and
+    ``on_resume(trial)``, called when it goes on; one that clones, ``on_clone(parent, child, resource)``, called when
+    the child is made, with the level that it begins at. What happened before a restart is told again by these,
+    ``on_report`` and ``on_end``; ``next`` is not asked again, and changes nothing.
+    """
 
     def next(self) -> Next:
-        """What to do with a free slot."""
+        """What to do with a free slot. May be asked without anything coming of it."""
         ...
 
     def target(self, trial: int) -> int | None:
         """The next resource level at which this trial's report is wanted; None: at none."""
         ...
 
-    def on_report(self, trial: int, resource: int, loss: float) -> Decision:
+    def on_report(self, trial: int, resource: int, loss: float) -> Decision | Clone:
         """The first report at or beyond ``target(trial)``. Costs O(log n) in the trials recorded."""
         ...
 

@@ -21,6 +21,7 @@ _SEARCHERS = {
 _SCHEDULERS = {
     "fifo": "clustertune.search.schedulers.fifo:Fifo",
     "asha": "clustertune.search.schedulers.asha:Asha",
+    "asha-promotion": "clustertune.search.schedulers.asha_promotion:AshaPromotion",
 }
 
 
@@ -80,6 +81,11 @@ class Registry:
         """(option, message) for each thing that stands in the way of using it; the option is empty for the whole."""
         limits = {"min_resource": min_resource, "max_resource": max_resource}
         return _problems(self._schedulers.load(name), name, options, **limits)
+
+    def scheduler_pauses(self, name: str, options: Mapping[str, object]) -> bool:
+        """Whether trials may be paused, or cloned, under it. Raises NoSuchName, BrokenPlugin, Mistake."""
+        cls = self._schedulers.load(name)
+        return bool(cls.pauses(_read_options(cls, name, options))) if hasattr(cls, "pauses") else False
 
     def make_searcher(
         self,

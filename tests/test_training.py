@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,7 @@ def channel(monkeypatch):
     """Each test as if in a new process, outside of any trial."""
     for name in [name for name in os.environ if name.startswith("CLUSTERTUNE_")]:
         monkeypatch.delenv(name)
-    fresh = training._Channel()
+    fresh = training.Channel()
     monkeypatch.setattr(training, "_channel", fresh)
     yield fresh
     fresh._drop()
@@ -201,3 +202,148 @@ def test_a_report_costs_microseconds_and_no_memory(agent):
     assert (time.perf_counter() - begun) / 20000 < 100e-6
     training._channel._drop()
     thread.join()
+
+
+def test_by_hand_the_newest_checkpoint_is_kept_and_none_is_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert clustertune.latest_checkpoint() is None
+    with pytest.raises(ValueError, match="needs a step"):
+        clustertune.new_checkpoint()
+    clustertune.report(4, loss=1)
+    for text in ("first", "second"):
+        assert not clustertune.should_checkpoint()
+        with clustertune.new_checkpoint() as path:
+            (path / "state").write_text(text)
+    with clustertune.new_checkpoint(7) as path:
+        (path / "state").write_text("third")
+    with clustertune.new_result() as path:
+        (path / "model").write_text("m")
+    clustertune.describe(data="set-7")
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == [
+        "checkpoints/7/state",
+        "result/model",
+    ]
+    assert capsys.readouterr().out == "step 4: loss=1\n"
+
+
+def fail_while_saving(level, error):
+    with clustertune.new_checkpoint(level) as path:
+        (path / "state").write_text("half")
+        raise error
+
+
+@pytest.mark.parametrize("error", [KeyError("no"), KeyboardInterrupt(), clustertune.Stopped()])
+def test_an_exception_leaves_no_checkpoint_behind_and_harms_no_earlier_one(tmp_path, monkeypatch, error):
+    monkeypatch.chdir(tmp_path)
+    with clustertune.new_checkpoint(1) as path:
+        (path / "state").write_text("1")
+    for level in (1, 2):
+        with pytest.raises(type(error)):
+            fail_while_saving(level, error)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["1"]
+    assert (tmp_path / "checkpoints" / "1" / "state").read_text() == "1"
+
+
+@pytest.mark.parametrize("step", [0, -1, 2**54, "1", True])
+def test_a_checkpoints_step_is_a_level(step):
+    with pytest.raises((TypeError, ValueError), match="the step must be a positive integer"):
+        clustertune.new_checkpoint(step)
+
+
+def test_a_request_is_answered_once_and_exit_ends_the_program(agent, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLUSTERTUNE_CHECKPOINTS", str(tmp_path / "new"))
+    monkeypatch.setenv("CLUSTERTUNE_SAVE", str(tmp_path / "save"))
+    (tmp_path / "new").mkdir()
+    assert not clustertune.should_checkpoint()
+    (tmp_path / "save").write_text("go-on")
+    assert clustertune.should_checkpoint()
+    with clustertune.new_checkpoint(1):
+        pass
+    assert not clustertune.should_checkpoint()
+    (tmp_path / "fresh").write_text("exit")
+    (tmp_path / "fresh").rename(tmp_path / "save")
+    assert clustertune.should_checkpoint()
+    with pytest.raises(clustertune.Stopped), clustertune.new_checkpoint(2):
+        pass
+    connection, _ = agent.accept()
+    training._channel._drop()
+    with connection, connection.makefile() as lines:
+        said = [json.loads(line) for line in lines]
+    assert said[1:] == [{"asks": True}, {"checkpoint": 1}, {"checkpoint": 2}]
+
+
+def test_processes_of_a_group_fill_one_folder_and_rank_0_speaks(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CLUSTERTUNE_PROCESSES", "2")
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("CLUSTERTUNE_SAVE", str(tmp_path / "save"))
+    (tmp_path / "save").write_text("exit")
+    clustertune.report(3, loss=1)
+    assert not clustertune.should_checkpoint()
+    with clustertune.new_checkpoint() as path:
+        (path / "shard-1").write_text("1")
+    assert path == tmp_path / "checkpoints" / ".part-3"
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.delenv("CLUSTERTUNE_SAVE")
+    with clustertune.new_checkpoint() as path:
+        (path / "shard-0").write_text("0")
+    assert sorted(path.name for path in (tmp_path / "checkpoints" / "3").iterdir()) == ["shard-0", "shard-1"]
+    assert capsys.readouterr().out == ""
+
+
+def test_a_report_at_the_target_waits_and_the_target_moves(agent, monkeypatch):
+    monkeypatch.setenv("CLUSTERTUNE_PAUSES", "1")
+    monkeypatch.setenv("CLUSTERTUNE_TARGET", "3")
+    monkeypatch.setenv("CLUSTERTUNE_CHECKPOINT_LEVEL", "1")
+    heard = []
+
+    def decide():
+        connection, _ = agent.accept()
+        with connection, connection.makefile() as lines:
+            lines.readline()
+            for line in lines:
+                heard.append(json.loads(line))
+                if heard[-1].get("waits"):
+                    answer = {"go": 5} if heard[-1]["step"] == 3 else {"end": "paused"}
+                    connection.sendall(json.dumps(answer).encode() + b"\n")
+
+    thread = threading.Thread(target=decide)
+    thread.start()
+    for _ in range(6):
+        clustertune.report(loss=1)
+    assert clustertune.target() == 5
+    training._channel._drop()
+    thread.join()
+    assert [(line["step"], line.get("waits", False)) for line in heard] == [
+        (2, False), (3, True), (4, False), (5, True), (6, False), (7, False),
+    ]  # fmt: skip
+
+
+def test_a_decision_that_comes_too_late_is_heard_all_the_same(agent, monkeypatch):
+    monkeypatch.setenv("CLUSTERTUNE_PAUSES", "1")
+    monkeypatch.setenv("CLUSTERTUNE_TARGET", "1")
+    monkeypatch.setattr("clustertune.channel._ANSWER_S", 0.0)
+    clustertune.report(1, loss=1)
+    connection, _ = agent.accept()
+    with connection:
+        connection.sendall(b'{"go": null}\n')
+        clustertune.report(2, loss=1)
+        assert clustertune.target() is None
+
+
+def test_facts_are_texts_or_numbers(agent):
+    with pytest.raises(TypeError, match="'data' must be a text or a number, found \\[1\\]"):
+        clustertune.describe(data=[1])
+    clustertune.describe(data="set-7", rows=12)
+    connection, _ = agent.accept()
+    with connection, connection.makefile() as lines:
+        lines.readline()
+        assert json.loads(lines.readline()) == {"describe": {"data": "set-7", "rows": "12"}}
+
+
+def test_under_torchrun_rank_0_alone_speaks(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("import clustertune, os\nclustertune.report(1, loss=float(os.environ['RANK']))\n")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", str(program)]
+    done = subprocess.run(torchrun, capture_output=True, text=True, timeout=100, check=True)
+    assert [line for line in done.stdout.splitlines() if "loss" in line] == ["step 1: loss=0"]

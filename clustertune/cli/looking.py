@@ -10,6 +10,7 @@ import typer
 
 from clustertune.cli import options
 from clustertune.model.errors import Mistake
+from clustertune.model.trial import ExperimentState
 
 if TYPE_CHECKING:
     from clustertune.cli.places import Found
@@ -102,6 +103,8 @@ def logs(
         return
     if trial is None and not as_json:
         print(f"trial {number} of {found.name}:", file=sys.stderr)
+    if follow:
+        _await_trial(found, number)
     _print_log(found, number, attempt, follow=follow, as_json=as_json)
 
 
@@ -137,6 +140,17 @@ def wrote(found: Found, trial: int) -> bool:
 
 def best_wrote(found: Found, snapshot: ExperimentSnapshot) -> bool:
     return snapshot.best is not None and wrote(found, snapshot.best.trial)
+
+
+def _await_trial(found: Found, trial: int) -> None:
+    """An experiment that has just begun has no trials yet; who follows waits for them."""
+    while True:
+        snapshot = found.coordinator.experiment(found.name)
+        if sum(snapshot.counts.values()) > trial or snapshot.state is not ExperimentState.RUNNING:
+            return
+        if snapshot.limit is not None and trial >= snapshot.limit:
+            return
+        time.sleep(FOLLOW_POLL_S)
 
 
 def _print_log(found: Found, trial: int, attempt: int | None, *, follow: bool, as_json: bool) -> None:

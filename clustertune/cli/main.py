@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from clustertune import __version__
-from clustertune.cli import boundary, following, looking, setting_up, steering
+from clustertune.cli import best, boundary, following, looking, setting_up, steering
 
 app = typer.Typer(
     name="clustertune",
@@ -31,6 +31,7 @@ for command in (
     steering.stop,
     following.resume,
     looking.results,
+    best.best,
     looking.list_,
     setting_up.schema,
     setting_up.doctor,

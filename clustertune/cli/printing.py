@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -31,6 +33,17 @@ def console() -> Console:
 def print_json(value: Any) -> None:
     """A dataclass, or anything of plain values; non-finite numbers become strings."""
     print(json.dumps(to_plain(value), indent=2, allow_nan=False))
+
+
+@contextlib.contextmanager
+def transfer_progress(what: str, total_bytes: int) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, and nothing elsewhere."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total_bytes)
+        yield lambda come, total: bar.update(task, completed=come, total=total)
 
 
 def warn(text: str) -> None:

@@ -30,6 +30,8 @@ def prepare(path: Path, overrides: Sequence[str], cluster: ClusterChoice) -> Pre
 
     Raises DefinitionMistake with all that is wrong with the experiment, then all that is wrong with the cluster.
     """
+    from clustertune.definition import saves_when_asked
+
     definition, problems = _checked(path, overrides)
     problems += _cluster_problems(cluster)
     if definition is None or cluster.definition is None or problems:
@@ -40,6 +42,7 @@ def prepare(path: Path, overrides: Sequence[str], cluster: ClusterChoice) -> Pre
     plain = definition.to_plain()
     if definition.python is not None:
         plain["python"] = python  # absolute, for its reader may be elsewhere
+    plain["checkpoints"]["supported"] = saves_when_asked(definition, workdir)
     submission = Submission(definition=plain, workdir=str(workdir), secrets=secrets, python=python)
     return Prepared(submission, secrets)
 
@@ -51,12 +54,13 @@ def _checked(path: Path, overrides: Sequence[str]) -> tuple[ExperimentDefinition
 
     pairs, misspelt = _pairs(overrides)
     try:
-        inspected = inspect_experiment(path, registry=Registry.default(), overrides=pairs)
+        registry = Registry.default()
+        inspected = inspect_experiment(path, registry=registry, overrides=pairs)
     except DefinitionMistake as mistake:
         return None, [*mistake.problems, *misspelt]
     definition, told = inspected.definition, {problem.path for problem in inspected.problems}
     workdir = (path.parent / definition.workdir).resolve()
-    later = check_program(definition, workdir, beside=path.parent, told=told)
+    later = check_program(definition, workdir, registry=registry, beside=path.parent, told=told)
     later += _missing_secrets(definition, told)
     return definition, list(in_order([*inspected.problems, *later, *misspelt]))
 

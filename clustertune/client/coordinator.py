@@ -9,13 +9,15 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
+from clustertune.model.checkpoint import read_manifest
 from clustertune.model.codec import FieldError, from_plain, to_plain
 from clustertune.model.errors import ClustertuneError, CoordinatorUnreachable, JournalFull, Mistake
 from clustertune.model.messages import PROTOCOL
-from clustertune.model.snapshot import ClusterSnapshot, ExperimentSnapshot, LogPage, Submission, TrialRow
+from clustertune.model.snapshot import BestTrial, ClusterSnapshot, ExperimentSnapshot, LogPage, Submission, TrialRow
 from clustertune.model.version import VERSION
 
 if TYPE_CHECKING:
+    from clustertune.client.artifacts import Offer
     from clustertune.client.frames import Results
 
 T = TypeVar("T")
@@ -91,6 +93,25 @@ class Coordinator(AbstractContextManager["Coordinator"]):
         """A piece of an attempt's output (by default the last attempt's); a negative offset counts from the end."""
         path = f"/v1/experiments/{quote(name, safe='')}/trials/{trial}/log"
         return _read(LogPage, self._get(path, attempt=attempt, offset=offset, limit=limit))
+
+    def best(self, name: str) -> BestTrial:
+        """The incumbent, what ran, and what it left. Raises Mistake where nothing was reported yet."""
+        return _read(BestTrial, self._get(f"/v1/experiments/{quote(name, safe='')}/best"))
+
+    def checkpoint(self, name: str, digest: str) -> Offer:
+        """What a checkpoint is made of, and where each part is."""
+        from clustertune.client.artifacts import Offer, Source
+
+        plain = self._get(f"/v1/experiments/{quote(name, safe='')}/checkpoints/{digest}")
+        try:
+            manifest = read_manifest(plain["manifest"].encode(), digest)
+            return Offer(manifest, {part: _read(Source, where) for part, where in plain["parts"].items()})
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise CoordinatorUnreachable(f"the coordinator's answer cannot be read: {error}") from error
+
+    def read(self, path: str) -> bytes:
+        """The bytes at a path that the coordinator named."""
+        return self._exchange("GET", path)
 
     def shutdown(self, *, stop_agents: bool = True) -> None:
         """Asks the process to end. Its experiments go on when it is started again."""

@@ -12,6 +12,7 @@ from clustertune.definition.loading import (
     load_cluster,
     load_experiment,
 )
+from clustertune.definition.pausing import saves_when_asked
 from clustertune.definition.program import check_program, interpreter_problem
 from clustertune.definition.schema import json_schema
 
@@ -31,4 +32,5 @@ __all__ = [
     "json_schema",
     "load_cluster",
     "load_experiment",
+    "saves_when_asked",
 ]

@@ -46,6 +46,9 @@ class Registry(Protocol):
     def scheduler_problems(
         self, name: str, options: Mapping[str, object], *, min_resource: int, max_resource: int | None
     ) -> Sequence[tuple[str, str]]: ...
+    def scheduler_pauses(self, name: str, options: Mapping[str, object]) -> bool:
+        """Whether trials may be paused, or cloned, under it. Raises a Mistake."""
+        ...
 
 
 def names(kind: Kind, registry: Registry) -> Sequence[str]:

@@ -10,6 +10,7 @@ from clustertune.definition.command import PARAMETER_NAME, command_problems
 from clustertune.definition.document import FieldPath
 from clustertune.definition.experiment import NAME_PATTERN, ExperimentDefinition
 from clustertune.definition.parameters import space_problems
+from clustertune.definition.storage import storage_problem
 from clustertune.model.errors import Mistake
 from clustertune.model.placeholders import ALL_ARGUMENTS
 
@@ -137,6 +138,8 @@ def _per_trial(definition: ExperimentDefinition) -> Found:
     asked = definition.per_trial
     if asked.gpus > 1 and not asked.gpus.is_integer():
         yield ("per_trial", "gpus"), f"found {asked.gpus:g}; a share of one GPU (0.25), or a whole number of them"
+    if asked.gpus > 1 and asked.processes is not None and asked.processes not in (1, asked.gpus):
+        yield ("per_trial", "processes"), f"found {asked.processes} for {asked.gpus:g} GPUs; one, or one for each GPU"
     if asked.gpu_memory_bytes and not asked.gpus:
         yield ("per_trial", "gpu_memory"), "needs gpus: a share of one GPU (0.25), or a whole number of them"
 
@@ -151,6 +154,11 @@ def _metrics(definition: ExperimentDefinition) -> Found:
         if pattern.groups != 1 and "value" not in pattern.groupindex:
             remedy = "put ( ) around the number alone, (?: ) around anything else, or name it (?P<value>…)"
             yield ("metrics", index, "regex"), f"has {pattern.groups} groups; {remedy}"
+
+
+def _storage(definition: ExperimentDefinition) -> Found:
+    if definition.storage is not None and (problem := storage_problem(definition.storage)):
+        yield ("storage",), problem
 
 
 def _environment(definition: ExperimentDefinition) -> Found:
@@ -224,5 +232,6 @@ _CHECKS: tuple[tuple[set[str], Callable[[ExperimentDefinition], Found]], ...] = 
     ({"per_trial"}, _per_trial),
     ({"metrics"}, _metrics),
     ({"env", "secrets"}, _environment),
+    ({"storage"}, _storage),
 )
 """Each check, and the fields that must be sound for it to mean anything."""

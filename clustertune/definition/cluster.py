@@ -72,6 +72,12 @@ class ClusterDefinition(Section):
         description="The interpreter that trials run in, where the experiment names none.",
         examples=["/opt/venv/bin/python"],
     )
+    storage: Words | None = Field(
+        default=None,
+        description="Where checkpoints are kept: s3://bucket/prefix, gs://bucket/prefix, or an absolute path. "
+        "Default: the coordinator's own disk.",
+        examples=["s3://bucket/clustertune"],
+    )
     env: dict[str, EnvironmentValue] = Field(
         default_factory=dict,
         description="Environment variables of all trials; an experiment's own come before them.",

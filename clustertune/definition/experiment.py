@@ -14,11 +14,13 @@ from clustertune.definition.fields import (
     EnvironmentValue,
     Flag,
     Integer,
+    Interval,
     Number,
     PositiveDuration,
     PositiveMoney,
     Scalar,
     Section,
+    SignalName,
     Size,
     Text,
     Trials,
@@ -114,10 +116,66 @@ class PerTrial(Section):
     gpu_memory_bytes: Size = Field(
         default=0, alias="gpu_memory", description="Memory on its GPU; 0 is not counted.", examples=["8GiB"]
     )
+    processes: Integer | None = Field(
+        default=None,
+        ge=1,
+        le=256,
+        description="Processes that make up a trial, as torchrun starts them: with RANK, WORLD_SIZE, MASTER_ADDR. "
+        "Default: one, or one for each GPU where gpus is 2 or more.",
+        examples=[4],
+    )
 
     @property
     def demand(self) -> Demand:
         return Demand(self.cpus, self.memory_bytes, self.gpus, self.gpu_memory_bytes)
+
+    @property
+    def group(self) -> int:
+        """How many processes a trial is made of."""
+        return self.processes if self.processes is not None else max(1, int(self.gpus))
+
+
+class Checkpoints(Section):
+    """When trials are asked for checkpoints, and what may be kept of them."""
+
+    supported: Flag | None = Field(
+        default=None,
+        description="Whether the program saves when it is asked to. Default: found out by reading it.",
+        examples=[True],
+    )
+    every_s: Interval = Field(
+        default=600.0,
+        alias="every",
+        description="How often a running trial is asked for a checkpoint; never: only when it is paused.",
+        examples=["30m"],
+    )
+    signal: SignalName = Field(
+        default="",
+        description="A signal that tells a command to save a checkpoint now. Only for programs that handle it: "
+        "any other dies of it.",
+        examples=["SIGUSR1"],
+    )
+    save_time_s: PositiveDuration = Field(
+        default=60.0,
+        alias="save_time",
+        description="How long a program may take to save when it is paused, before it is ended as it is.",
+        examples=["5m"],
+    )
+    disk_bytes: Size | None = Field(
+        default=None,
+        alias="disk",
+        ge=1,
+        description="At most so much of this experiment's checkpoints is kept in the storage; those of running trials "
+        "are given up first, the worst trial's first. Default: no limit.",
+        examples=["50GiB"],
+    )
+    bandwidth_bytes_s: Size | None = Field(
+        default=None,
+        alias="bandwidth",
+        ge=1024,
+        description="What the uploads of one machine may use, a second. Default: all there is.",
+        examples=["20MiB"],
+    )
 
 
 class Stop(Section):
@@ -204,6 +262,17 @@ class ExperimentDefinition(Section):
         default_factory=list,
         description="Numbers to find in the program's output.",
         examples=[[{"name": "error", "regex": "error: ([0-9.]+)"}]],
+    )
+    checkpoints: Checkpoints = Field(
+        default_factory=Checkpoints,
+        description="When trials are asked for checkpoints, and what may be kept of them.",
+        examples=[{"every": "30m"}],
+    )
+    storage: Words | None = Field(
+        default=None,
+        description="Where checkpoints are kept: s3://bucket/prefix, gs://bucket/prefix, or an absolute path. "
+        "Default: the cluster's, and without one the coordinator's own disk.",
+        examples=["s3://bucket/clustertune"],
     )
     trial_time_s: PositiveDuration | None = Field(
         default=None,

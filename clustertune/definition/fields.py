@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 from clustertune.model.parameters import LARGEST_INT
 from clustertune.model.units import parse_bytes, parse_duration, parse_money
 
+_TAKEN_SIGNALS = {"SIGKILL", "SIGSTOP", "SIGTERM", "SIGCHLD", "SIGCONT"}
 _FLAGS = {"yes": True, "on": True, "no": False, "off": False}
 
 
@@ -69,6 +71,26 @@ def read_real(value: object) -> object:
 
 def read_trials(value: object) -> object:
     return None if value in (None, "unlimited") else read_integer(value)
+
+
+def read_interval(value: object) -> object:
+    """A duration, or never."""
+    if value is None or value == "never":
+        return None
+    return _amount(parse_duration, positive=True)(value)
+
+
+def read_signal(value: object) -> object:
+    """The name of a signal that a program can catch, with or without SIG; empty for none."""
+    name = str(read_text(value)).strip().upper()
+    if not name:
+        return ""
+    name = name if name.startswith("SIG") else f"SIG{name}"
+    if name not in signal.Signals.__members__:
+        raise ValueError(f"there is no signal {name}; write for example SIGUSR1")
+    if name in _TAKEN_SIGNALS:
+        raise ValueError(f"{name} has a meaning of its own; take SIGUSR1 or SIGUSR2")
+    return name
 
 
 def read_number(value: object) -> object:
@@ -136,6 +158,15 @@ EnvironmentValue = Annotated[
 Size = Annotated[int, BeforeValidator(parse_bytes), _schema(["integer", "string"], "size", ["500MB", "8GiB"])]
 Duration = Annotated[float, BeforeValidator(_amount(parse_duration, positive=False)), _DURATION]
 PositiveDuration = Annotated[float, BeforeValidator(_amount(parse_duration, positive=True)), _DURATION]
+Interval = Annotated[
+    float | None,
+    BeforeValidator(read_interval),
+    WithJsonSchema(
+        {"anyOf": [{"type": ["number", "string"], "title": "duration"}, {"const": "never"}, {"type": "null"}]}
+    ),
+]
+"""A duration, or never."""
+SignalName = Annotated[str, BeforeValidator(read_signal)]
 PositiveMoney = Annotated[
     float,
     BeforeValidator(_amount(parse_money, positive=True)),

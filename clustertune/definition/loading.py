@@ -17,6 +17,7 @@ from clustertune.definition.experiment import ExperimentDefinition
 from clustertune.definition.fields import found
 from clustertune.definition.origin import Origin
 from clustertune.definition.overrides import apply_overrides, is_given
+from clustertune.definition.storage import storage_problem
 from clustertune.definition.translation import NOT_YET, field_names, translate, unknown_field
 from clustertune.model.errors import DefinitionMistake, Mistake, Problem
 
@@ -227,6 +228,8 @@ def _cluster_problems(definition: ClusterDefinition) -> Iterable[tuple[FieldPath
     if problem := name_problem(definition.name):
         yield ("name",), problem
     yield from environment_problems(definition.env, definition.secrets)
+    if definition.storage is not None and (problem := storage_problem(definition.storage)):
+        yield ("storage",), problem
 
 
 def _with_found(document: Document, problems: Iterable[tuple[FieldPath, str]]) -> Document:

@@ -10,9 +10,11 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from clustertune.definition.algorithms import Registry
 from clustertune.definition.command import has_placeholder, program_of
 from clustertune.definition.document import FieldPath, join_path
 from clustertune.definition.experiment import ExperimentDefinition
+from clustertune.definition.pausing import pausing_problems
 from clustertune.model.errors import Problem, suggestion
 
 _CALLABLE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -20,7 +22,12 @@ _PYTHON = re.compile(r"python[0-9.]*")
 
 
 def check_program(
-    definition: ExperimentDefinition, workdir: Path | str, *, beside: Path | None = None, told: Collection[str] = ()
+    definition: ExperimentDefinition,
+    workdir: Path | str,
+    *,
+    registry: Registry,
+    beside: Path | None = None,
+    told: Collection[str] = (),
 ) -> list[Problem]:
     """Everything that would keep every trial from starting, with ``workdir`` as the folder that they run in.
 
@@ -35,6 +42,7 @@ def check_program(
         found.append((("workdir",), f"there is no folder {folder}"))
     elif "workdir" not in told and "run" not in told:
         found += _run_problems(definition, folder)
+        found += pausing_problems(definition, folder, registry)
     return [definition.origin.problem(path, message) for path, message in found if join_path(path) not in told]
 
 

@@ -21,10 +21,10 @@ NOT_YET = "is not in this version yet"
 
 _LATER_FIELDS: Mapping[str, frozenset[str]] = {
     "ExperimentDefinition": frozenset({
-        "constraints", "objectives", "warm_start", "storage", "checkpoint", "checkpoints",
+        "constraints", "objectives", "warm_start",
     }),
     "ClusterDefinition": frozenset({
-        "region", "zones", "instance_types", "market", "instances", "budget", "image", "workdir", "setup", "storage",
+        "region", "zones", "instance_types", "market", "instances", "budget", "image", "workdir", "setup",
         "coordinator", "disk", "hosts", "user", "port", "identity", "jump", "profile", "subnets", "security_group",
         "project", "network",
     }),

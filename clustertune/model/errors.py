@@ -11,13 +11,18 @@ ClustertuneError
 ├── JournalError
 │   ├── JournalFull        free space on the disk; nothing acknowledged is lost, work goes on by itself
 │   └── JournalDamaged     stop: the file is not what we wrote
+├── StorageError           a checkpoint cannot be kept or read now; whoever has it keeps it, and trials go on
+│   ├── StorageUnavailable try again later
+│   ├── StorageRefused     the user must change something: bucket, credentials, permissions; then try again
+│   ├── StorageFull        free some space, then try again
+│   └── PartsMissing       send these parts, then try again
 └── ProviderError          exit code 3
     └── ProviderFatal      stop and print the remedy
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -92,6 +97,30 @@ class JournalFull(JournalError):
 
 class JournalDamaged(JournalError):
     """The file is not a journal of ours, or not whole."""
+
+
+class StorageError(ClustertuneError):
+    """A checkpoint cannot be kept or read now."""
+
+
+class StorageUnavailable(StorageError):
+    """The storage does not answer, or not with sense; it may later."""
+
+
+class StorageRefused(StorageError):
+    """The storage will refuse again until the user changes something, which the message names."""
+
+
+class StorageFull(StorageError):
+    """There is no room for it."""
+
+
+class PartsMissing(StorageError):
+    """A checkpoint cannot be whole yet: ``parts`` are the sizes, by their digests, of what is not there."""
+
+    def __init__(self, parts: Mapping[str, int]) -> None:
+        self.parts = dict(parts)
+        super().__init__(f"{len(self.parts)} parts of the checkpoint are not there yet; send them first")
 
 
 class ProviderError(ClustertuneError):

@@ -1,10 +1,12 @@
 """The agent's link: every message that travels between an agent and the coordinator.
 
-JSON text frames over one websocket. ``Started``, ``Reports`` and ``Ended`` carry ``seq``, counted from 1 within an
-epoch: the agent keeps them until an ``Ack`` covers them, and repeats them after a reconnection; the coordinator
-acknowledges after its commit and ignores what it has already. ``Start`` and ``Stop`` are idempotent by their attempt;
-after every ``Welcome`` the coordinator sends again those that are still wanted. Logs are pulled, so that they never
-stand in the way of reports.
+JSON text frames over one websocket. What an agent must not lose (``Started``, ``Reports``, ``Saved``, ``Described``,
+``StoreTrouble``, ``Held``, ``Ended``) carries ``seq``, counted from 1 within an epoch: the agent keeps it until an
+``Ack`` covers it, and repeats it after a reconnection; the coordinator acknowledges after its commit and ignores what
+it has already.
+``Start``, ``Stop``, ``Save``, ``Store``, ``Go`` and ``Discard`` are idempotent; after every ``Welcome`` the coordinator
+sends again those that are still wanted. Logs are pulled, so that they never stand in the way of reports. Checkpoints
+travel over HTTP (`docs/decisions/0009-checkpoints.md`), never in frames.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Union
 
+from clustertune.model.checkpoint import CheckpointRef, SavedKind
 from clustertune.model.codec import FieldError, from_plain, to_plain
 from clustertune.model.errors import ProtocolViolation
 from clustertune.model.instance import Inventory
 from clustertune.model.trial import Config, Ending, Report
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 """A larger frame closes the connection. Batches of reports are kept far below it."""
 
@@ -68,6 +71,58 @@ class Ended:
     seq: int
     attempt: str
     ending: Ending
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The attempt left something whole on the agent's disk.
+
+    ``wanted``: somebody waits for it (a pause, an interval, a clone), so that it is to be stored now; the others are
+    the last that an attempt made of its own accord. Comes before the attempt's Ended.
+    """
+
+    seq: int
+    attempt: str
+    kind: SavedKind
+    resource: int
+    digest: str
+    size_bytes: int
+    wanted: bool = True
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the agent has of what it told in ``Saved``: digests by attempt. Comes after each ``Welcome``.
+
+    A ``Discard`` may have been lost with the connection before: what nobody needs is discarded again.
+    """
+
+    seq: int
+    digests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoreTrouble:
+    """What was to be stored could not be, yet; the agent keeps it and goes on trying. Said once for each trouble."""
+
+    seq: int
+    attempt: str
+    digest: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Described:
+    """What ran. ``provenance`` names a description; ``content`` is that description, sent with its first use only.
+
+    ``told`` is what the program said of itself (the source of its data, say).
+    """
+
+    seq: int
+    attempt: str
+    provenance: str = ""
+    content: Mapping[str, object] = field(default_factory=dict)
+    told: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,11 +175,30 @@ class MetricPattern:
 
 
 @dataclass(frozen=True)
+class CheckpointPolicy:
+    """When a trial is asked for a checkpoint, and how it is sent.
+
+    ``every_s``: so often while it runs; None: only when one is needed. ``signal``: sent to the program then, as in
+    SIGUSR1; empty: none. ``save_s``: how long a program may take to save when it is to be paused, before SIGTERM.
+    ``bandwidth_bytes_s``: what all uploads of an agent together may use; None: as much as there is.
+    ``expected``: the program is known to take checkpoints, also before it has said so.
+    """
+
+    every_s: float | None = 600.0
+    signal: str = ""
+    save_s: float = 60.0
+    bandwidth_bytes_s: int | None = None
+    expected: bool = False
+
+
+@dataclass(frozen=True)
 class RunSpec:
     """What to run, the same for all trials of an experiment.
 
     Exactly one of ``call`` (``module:function``) and ``command`` is set. ``env`` is added to the agent's own.
-    ``secrets`` are like ``env``, and their values are never written, logged or shown.
+    ``secrets`` are like ``env``, and their values are never written, logged or shown. ``pauses``: the scheduler may
+    pause a trial at its target, so that a report there waits for ``Go`` or ``Stop``. ``processes``: a trial is a group
+    of so many, rank 0 speaks for it. ``memory_bytes``: what a trial may use, where it is not 0.
     """
 
     workdir: str
@@ -139,11 +213,18 @@ class RunSpec:
     resource: str = "step"
     trial_time_s: float | None = None
     grace_s: float = 10.0
+    checkpoints: CheckpointPolicy = field(default_factory=CheckpointPolicy)
+    pauses: bool = False
+    processes: int = 1
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class Start:
-    """Run this attempt now. ``target`` is the resource level that it is to reach; ``gpus`` are those it may see."""
+    """Run this attempt now. ``target`` is the resource level that it is to reach; ``gpus`` are those it may see.
+
+    ``checkpoint`` is where it goes on from.
+    """
 
     attempt: str
     config: Config
@@ -152,14 +233,49 @@ class Start:
     cpus: float = 1.0
     gpus: tuple[int, ...] = ()
     seed: int = 0
+    checkpoint: CheckpointRef | None = None
 
 
 @dataclass(frozen=True)
 class Stop:
-    """End this attempt: SIGTERM, then SIGKILL after its grace. ``reason``: "stopped" or "paused"."""
+    """End this attempt: SIGTERM, then SIGKILL after its grace. ``reason``: "stopped" or "paused".
+
+    Where it is "paused", a program that can is first asked for a checkpoint.
+    """
 
     attempt: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Go:
+    """The report at the attempt's target was decided upon: go on, to the next ``target``."""
+
+    attempt: str
+    target: int | None
+
+
+@dataclass(frozen=True)
+class Save:
+    """Ask the program of this attempt for a checkpoint; it goes on running."""
+
+    attempt: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """Bring what this attempt saved to the storage, and keep trying."""
+
+    attempt: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Discard:
+    """What this attempt saved under these digests is not needed on the agent's disk any more."""
+
+    attempt: str
+    digests: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -186,15 +302,19 @@ class Leave:
     message: str
 
 
-FromAgent = Union[Hello, Started, Reports, Ended, LogChunk]  # noqa: UP007 - evaluated at run time
-FromCoordinator = Union[Welcome, Refused, Ack, Start, Stop, LogRequest, Forget, Leave]  # noqa: UP007
+Numbered = Union[Started, Reports, Saved, Held, StoreTrouble, Described, Ended]  # noqa: UP007 - evaluated at run time
+NUMBERED = (Started, Reports, Saved, Held, StoreTrouble, Described, Ended)
+FromAgent = Union[Hello, Numbered, LogChunk]  # noqa: UP007
+FromCoordinator = Union[  # noqa: UP007
+    Welcome, Refused, Ack, Start, Stop, Go, Save, Store, Discard, LogRequest, Forget, Leave
+]
 Message = Union[FromAgent, FromCoordinator]  # noqa: UP007
 
 _TYPES: dict[str, type] = {
     cls.__name__.lower(): cls
     for cls in (
-        Hello, Started, Reports, Ended, LogChunk,
-        Welcome, Refused, Ack, Start, Stop, LogRequest, Forget, Leave,
+        Hello, Started, Reports, Saved, Held, StoreTrouble, Described, Ended, LogChunk,
+        Welcome, Refused, Ack, Start, Stop, Go, Save, Store, Discard, LogRequest, Forget, Leave,
     )
 }  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from clustertune.model.checkpoint import CheckpointRef, SavedKind
 from clustertune.model.trial import Config, ExperimentState, TrialState
 
 
@@ -72,11 +73,11 @@ class ExperimentSnapshot:
 
     ``elapsed_s`` counts only the time that the experiment was running. ``limit`` is how many trials it may create;
     None where only a grid or a stop condition bounds them. ``counts`` has every trial state. ``running`` are trials
-    that occupy a slot, ``recent`` the last ten that ended, newest first. ``problem`` is a standing trouble (a full
-    disk, no machine), empty when all is well; ``waiting`` says why nothing runs where something should.
+    that occupy a slot, ``recent`` the last ten that ended or were paused, newest first. ``problem`` is a standing
+    trouble (a full disk, no machine), empty when all is well; ``waiting`` says why nothing runs where something should.
     ``failure`` is what ended a failed experiment, with the first traceback. ``folder`` is the results' folder on the
     coordinator's machine. ``secrets`` are the names of those that the definition asks for: who resumes hands them over.
-    ``grace_s`` is how long a trial that is stopped may take before it is killed.
+    ``grace_s`` is how long a trial that is stopped, or paused, may take before it is killed.
     """
 
     name: str
@@ -110,6 +111,41 @@ class ExperimentSnapshot:
     events: tuple[Event, ...] = ()
     secrets: tuple[str, ...] = ()
     grace_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Something that a trial left. ``stored``: it can be fetched."""
+
+    kind: SavedKind
+    ref: CheckpointRef
+    stored: bool
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """The incumbent and all that is known of it.
+
+    ``provenance`` is what ran: code, interpreter, packages, machine; ``told`` what the program said of itself.
+    ``ended``: the trial will leave nothing more.
+    """
+
+    experiment: str
+    metric: str
+    goal: str
+    resource_name: str
+    trial: int
+    attempt: int
+    state: TrialState
+    ended: bool
+    value: float
+    resource: int
+    config: Config
+    seed: int
+    artifacts: tuple[Artifact, ...] = ()
+    provenance: Mapping[str, object] = field(default_factory=dict)
+    told: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
 
 
 @dataclass(frozen=True)

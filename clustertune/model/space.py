@@ -243,6 +243,10 @@ def _parents_first(parameters: Mapping[str, Parameter], conditions: Mapping[str,
     return tuple(order)
 
 
+_Situation = tuple[tuple[str, type, Value | None], ...]
+"""Parameters with their values. The type tells false from 0, which as keys of a dict are one."""
+
+
 def _count(space: Space, order: tuple[str, ...]) -> int | None:
     """Configurations, counted parameter by parameter: how many ways lead to each situation that still matters.
 
@@ -250,15 +254,15 @@ def _count(space: Space, order: tuple[str, ...]) -> int | None:
     tells apart are counted together.
     """
     last_use = {parent: index for index, name in enumerate(order) for parent in space.conditions.get(name, ())}
-    ways: dict[tuple[tuple[str, Value | None], ...], int] = {(): 1}
+    ways: dict[_Situation, int] = {(): 1}
     for index, name in enumerate(order):
-        reached: dict[tuple[tuple[str, Value | None], ...], int] = {}
+        reached: dict[_Situation, int] = {}
         for known, count in ways.items():
             values = _told_apart(space, name) if _active_where(space, name, known) else [(None, 1)]
             for value, times in values:
                 if times is None:
                     return None
-                kept = tuple(item for item in (*known, (name, value)) if last_use.get(item[0], -1) > index)
+                kept = tuple(item for item in (*known, (name, type(value), value)) if last_use.get(item[0], -1) > index)
                 reached[kept] = reached.get(kept, 0) + count * times
         if len(reached) > _MOST_SITUATIONS:
             return None
@@ -266,8 +270,8 @@ def _count(space: Space, order: tuple[str, ...]) -> int | None:
     return sum(ways.values())
 
 
-def _active_where(space: Space, name: str, known: tuple[tuple[str, Value | None], ...]) -> bool:
-    return space.is_active(name, {parent: value for parent, value in known if value is not None})
+def _active_where(space: Space, name: str, known: _Situation) -> bool:
+    return space.is_active(name, {parent: value for parent, _, value in known if value is not None})
 
 
 def _told_apart(space: Space, name: str) -> list[tuple[Value | None, int | None]]:

@@ -78,6 +78,7 @@ class EndReason(str, Enum):
     PAUSED = "paused"  # ended because the coordinator said pause
     UNSTARTABLE = "unstartable"  # the program could not be started, imported or called at all
     LOST = "lost"  # the machine's fault: the agent went away, or never had it
+    NO_CHECKPOINT = "no-checkpoint"  # what it was to go on from is gone or damaged; it never began
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ def next_commands(snapshot: ExperimentSnapshot, program: str, *, best_wrote: boo
         commands.append((f"{program} pause {name}", "end its trials for now"))
     if snapshot.best is not None:
         commands.append((f"{program} results {name}", "best trials"))
+        commands.append((f"{program} best {name}", "the best one: where it came from, what it left"))
         if best_wrote:
             commands.append((f"{program} logs {name} {snapshot.best.trial}", "output of the best"))
     if snapshot.counts.get(TrialState.FAILED.value):

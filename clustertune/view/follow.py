@@ -61,5 +61,5 @@ def _pause(link: Link, display: Display, interrupts: Interrupts) -> bool:
         return False
     except Mistake:
         return True  # it ended in the meantime, as the next answer will tell
-    display.say("pausing: its trials are being ended; Ctrl-C again leaves at once")
+    display.say("pausing: its trials save and end; Ctrl-C again leaves at once")
     return True

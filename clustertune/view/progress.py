@@ -21,12 +21,16 @@ class Progress:
 
 def progress(snapshot: ExperimentSnapshot) -> Progress:
     """By trials or by time, whichever is nearer to its end."""
-    by_trials, by_time = _share(ended(snapshot), snapshot.limit), _share(snapshot.elapsed_s, snapshot.time_limit_s)
+    waiting = snapshot.counts.get(TrialState.PAUSED.value, 0)
+    paused = f", {waiting:,} paused" if waiting else ""
+    # One that waits to be promoted has mostly done all that it will.
+    by_trials = _share(ended(snapshot) + waiting, snapshot.limit)
+    by_time = _share(snapshot.elapsed_s, snapshot.time_limit_s)
     if by_time is not None and snapshot.time_limit_s is not None and (by_trials is None or by_time > by_trials):
         return Progress(by_time, f"{duration(snapshot.elapsed_s)} of {duration(snapshot.time_limit_s)}")
     if by_trials is None:
-        return Progress(None, f"{counted(ended(snapshot), 'trial')} ended")
-    return Progress(by_trials, f"{ended(snapshot):,}/{snapshot.limit:,} trials ended")
+        return Progress(None, f"{counted(ended(snapshot), 'trial')} ended{paused}")
+    return Progress(by_trials, f"{ended(snapshot):,}/{snapshot.limit:,} trials ended{paused}")
 
 
 def ended(snapshot: ExperimentSnapshot) -> int:

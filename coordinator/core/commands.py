@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from clustertune.coordinator.core.facts import Fact
+from clustertune.model.checkpoint import CheckpointRef
 from clustertune.model.messages import RunSpec
 from clustertune.model.trial import AttemptId, Config, Ending
 
@@ -22,6 +23,7 @@ class StartAttempt:
     cpus: float
     gpus: tuple[int, ...]
     seed: int
+    checkpoint: CheckpointRef | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,69 @@ class Terminate:
     reason: str
 
 
-Command = StartAttempt | StopAttempt | CollectLog | Launch | Terminate
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetGoOn:
+    """Tell the agent that the report at the attempt's target was decided upon: it goes on, to the next one."""
+
+    instance: str
+    attempt: AttemptId
+    target: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskForCheckpoint:
+    """Have the attempt's program save one, and go on."""
+
+    instance: str
+    attempt: AttemptId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreCheckpoint:
+    """Have the agent bring what the attempt saved to the storage; harmless when it has."""
+
+    instance: str
+    attempt: AttemptId
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscardCheckpoints:
+    """Have the agent delete its copies."""
+
+    instance: str
+    attempt: AttemptId
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteStored:
+    """Nobody needs this any more: delete it from the storage, but for the parts that others share."""
+
+    experiment: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TidyStorage:
+    """The experiment is over: delete what broken transfers left of it in its storage."""
+
+    experiment: str
+
+
+Command = (
+    StartAttempt
+    | StopAttempt
+    | CollectLog
+    | Launch
+    | Terminate
+    | LetGoOn
+    | AskForCheckpoint
+    | StoreCheckpoint
+    | DiscardCheckpoints
+    | DeleteStored
+    | TidyStorage
+)
 
 
 @dataclass(frozen=True, slots=True)

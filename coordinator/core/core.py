@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from clustertune.coordinator.core import events as e
+from clustertune.coordinator.core.checkpoints import Checkpoints
 from clustertune.coordinator.core.commands import Step
 from clustertune.coordinator.core.desk import Desk
 from clustertune.coordinator.core.experiments import Experiments
@@ -34,14 +35,16 @@ class Core:
         token_hash: Callable[[str, int], str],
     ) -> None:
         self._desk = Desk(algorithms, env, secrets)
-        self._experiments = experiments = Experiments(self._desk)
-        trials = Trials(self._desk, experiments)
+        self._checkpoints = checkpoints = Checkpoints(self._desk)
+        self._experiments = experiments = Experiments(self._desk, checkpoints)
+        trials = Trials(self._desk, experiments, checkpoints)
         self._slots = Slots(self._desk, experiments)
         self._fleet = Fleet(
             self._desk,
             experiments,
             trials,
             self._slots,
+            checkpoints,
             instances=instances,
             idle_timeout_s=idle_timeout_s,
             token_hash=token_hash,
@@ -61,6 +64,13 @@ class Core:
             e.AttemptRan: trials.attempt_ran,
             e.Reported: trials.reported,
             e.AttemptOver: trials.attempt_over,
+            e.CheckpointSaved: checkpoints.saved,
+            e.CheckpointsHeld: checkpoints.held,
+            e.CheckpointStored: checkpoints.stored,
+            e.StoringFailed: checkpoints.storing_failed,
+            e.CheckpointDeleted: checkpoints.deleted,
+            e.StorageTidied: checkpoints.storage_tidied,
+            e.AttemptDescribed: trials.described,
         }
 
     @property
@@ -77,6 +87,10 @@ class Core:
     def launch_problem(self) -> str:
         """Why the last launch failed, until one succeeds."""
         return self._fleet.problem
+
+    def wants(self, attempt: str, digest: str) -> bool:
+        """Whether what an attempt saved is to be kept."""
+        return self._checkpoints.wants(attempt, digest)
 
     def handle(self, event: e.Happening, now: float) -> Step:
         """Decides what an event means. Write the step's facts and rows before carrying out its commands."""

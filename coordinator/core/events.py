@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from clustertune.model.checkpoint import SavedKind
 from clustertune.model.instance import Inventory
 from clustertune.model.trial import Ending, Report
 
@@ -107,6 +108,75 @@ class AttemptOver:
     ending: Ending
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSaved:
+    """The agent holds something whole of the attempt's."""
+
+    instance: str
+    epoch: int
+    attempt: str
+    kind: SavedKind
+    resource: int
+    digest: str
+    size_bytes: int
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointsHeld:
+    """All that the agent holds of what it told, digests by attempt."""
+
+    instance: str
+    epoch: int
+    digests: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointStored:
+    """What an attempt saved is in the storage, whole."""
+
+    attempt: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoringFailed:
+    """The agent cannot bring it to the storage, for now."""
+
+    instance: str
+    epoch: int
+    attempt: str
+    digest: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointDeleted:
+    """The storage does not hold it any more."""
+
+    experiment: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageTidied:
+    """What ``TidyStorage`` asked for is done."""
+
+    experiment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptDescribed:
+    """What ran: ``provenance`` names ``content``, which comes along the first time."""
+
+    instance: str
+    epoch: int
+    attempt: str
+    provenance: str
+    content: Mapping[str, object]
+    told: Mapping[str, str]
+
+
 Happening = (
     Booted
     | Ticked
@@ -121,4 +191,11 @@ Happening = (
     | AttemptRan
     | Reported
     | AttemptOver
+    | CheckpointSaved
+    | CheckpointsHeld
+    | CheckpointStored
+    | StoringFailed
+    | CheckpointDeleted
+    | StorageTidied
+    | AttemptDescribed
 )

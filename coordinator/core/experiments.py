@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core import facts as f
+from clustertune.coordinator.core.checkpoints import Checkpoints
 from clustertune.coordinator.core.commands import StopAttempt
 from clustertune.coordinator.core.desk import Desk
 from clustertune.coordinator.core.state import Attempt, Experiment, Trial
@@ -13,8 +14,9 @@ from clustertune.model.trial import Ending, ExperimentState, TrialState
 class Experiments:
     """From the submission to the end."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, checkpoints: Checkpoints) -> None:
         self._desk = desk
+        self._checkpoints = checkpoints
 
     def submitted(self, event: e.Submitted) -> None:
         self._desk.emit(
@@ -66,10 +68,11 @@ class Experiments:
         if flat is not None and experiment.best is not None and experiment.ended_since_best >= flat:
             text = f"{flat} trials ended without an improvement"
             self.finish(experiment, ExperimentState.COMPLETED, text)
-        elif not experiment.active and not experiment.pending and not experiment.can_create():
-            self._finish_with_what_there_is(experiment)
+        elif experiment.drained() and not experiment.counts[TrialState.PAUSED]:
+            # Where some are paused, the scheduler may resume one: it is asked when there is a slot.
+            self.finish_with_what_there_is(experiment)
 
-    def _finish_with_what_there_is(self, experiment: Experiment) -> None:
+    def finish_with_what_there_is(self, experiment: Experiment) -> None:
         if experiment.best is not None:
             all_tried = "every configuration was tried" if experiment.exhausted else "all trials ended"
             self.finish(experiment, ExperimentState.COMPLETED, all_tried)
@@ -86,6 +89,11 @@ class Experiments:
         for trial in experiment.trials:
             if trial.state in (TrialState.PENDING, TrialState.PAUSED):
                 self._desk.emit(f.TrialMoved(experiment=experiment.name, trial=trial.number, state=TrialState.STOPPED))
+        self._checkpoints.tidy(experiment, sorted(experiment.keepers))
+
+    def let_go(self, experiment: Experiment, trial: Trial) -> None:
+        """A paused trial will not run again: nobody needs what it saved."""
+        self._checkpoints.tidy(experiment, [trial.number])
 
     def _change(self, experiment: Experiment, state: ExperimentState, reason: str, failure: str = "") -> None:
         self._desk.emit(f.ExperimentChanged(experiment=experiment.name, state=state, reason=reason, failure=failure))

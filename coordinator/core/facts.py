@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from clustertune.model.checkpoint import CheckpointRef, SavedKind
 from clustertune.model.codec import FieldError, from_plain, to_plain
 from clustertune.model.errors import JournalDamaged
 from clustertune.model.instance import Inventory
-from clustertune.model.trial import Config, Ending, ExperimentState, TrialState
+from clustertune.model.trial import AttemptId, Config, Ending, ExperimentState, TrialState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +35,13 @@ class ExperimentChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialCreated:
-    """The searcher's suggestion, with the number of observations that it was computed from."""
+    """The searcher's suggestion, and the number of observations that it was computed from; or a clone of ``parent``."""
 
     experiment: str
     trial: int
     config: Config
     observations: int = 0
+    parent: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,8 @@ class AttemptPlaced:
     instance: str
     epoch: int
     gpus: tuple[int, ...] = ()
+    checkpoint: CheckpointRef | None = None
+    target: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +124,83 @@ class AttemptEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSaved:
+    """Something whole lies with an agent's epoch."""
+
+    experiment: str
+    trial: int
+    attempt: AttemptId
+    instance: str
+    epoch: int
+    kind: SavedKind
+    ref: CheckpointRef
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointOrdered:
+    """It is to be brought to the storage."""
+
+    experiment: str
+    trial: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointStored:
+    """It is in the storage, whole."""
+
+    experiment: str
+    trial: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointDropped:
+    """Nobody needs it, or it had to be given up: ``reason``."""
+
+    experiment: str
+    trial: int
+    attempt: AttemptId
+    digest: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointDeleted:
+    """What was dropped is not in the storage any more."""
+
+    experiment: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageTidied:
+    """After the experiment's end nothing is left of it in its storage but what is kept."""
+
+    experiment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenanceKnown:
+    """A description of what attempts run: code, interpreter, packages, machine. Many share one."""
+
+    provenance: str
+    content: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialDescribed:
+    """What the trial's last attempt ran, and what its program said of itself."""
+
+    experiment: str
+    trial: int
+    attempt: AttemptId
+    provenance: str = ""
+    told: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceLaunched:
     """The intent to launch, with the hash of the token that the agent will hold; written before the launch."""
 
@@ -166,13 +247,21 @@ Fact = (
     | RungReached
     | Improved
     | AttemptEnded
+    | CheckpointSaved
+    | CheckpointOrdered
+    | CheckpointStored
+    | CheckpointDropped
+    | CheckpointDeleted
+    | StorageTidied
+    | ProvenanceKnown
+    | TrialDescribed
     | InstanceLaunched
     | InstanceReady
     | InstanceGone
     | Restarted
 )
 
-_VERSIONS: dict[type, int] = dict.fromkeys(Fact.__args__, 1)
+_VERSIONS: dict[type, int] = {**dict.fromkeys(Fact.__args__, 1), TrialCreated: 2, AttemptPlaced: 2}
 """The version of each kind that is written now. Reading keeps every version that ever was."""
 
 _KINDS: dict[str, type] = {cls.__name__: cls for cls in _VERSIONS}

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core import facts as f
-from clustertune.coordinator.core.commands import Launch, StopAttempt, Terminate
+from clustertune.coordinator.core.checkpoints import Checkpoints
+from clustertune.coordinator.core.commands import Launch, LetGoOn, StopAttempt, Terminate
 from clustertune.coordinator.core.desk import Desk
 from clustertune.coordinator.core.experiments import Experiments
 from clustertune.coordinator.core.placement import shortage
@@ -34,12 +35,14 @@ class Fleet:
         experiments: Experiments,
         trials: Trials,
         slots: Slots,
+        checkpoints: Checkpoints,
         *,
         instances: tuple[str, ...],
         idle_timeout_s: float,
         token_hash: Callable[[str, int], str],
     ) -> None:
         self._desk, self._experiments, self._trials, self._slots = desk, experiments, trials, slots
+        self._checkpoints = checkpoints
         self._instances = instances
         self._idle_timeout_s = idle_timeout_s
         self._token_hash = token_hash
@@ -57,6 +60,7 @@ class Fleet:
             experiment.secrets_missing = bool(experiment.secrets)
         for instance in self._desk.state.instances.values():
             instance.away_since = self._desk.now
+        self._checkpoints.delete_again()
 
     def ticked(self, event: e.Ticked) -> None:  # noqa: ARG002 - one shape for all handlers
         slept = self._desk.now - self._last_tick if self._last_tick is not None else 0.0
@@ -93,6 +97,7 @@ class Fleet:
             trial = experiment.trials[number]
             if trial.current is not None:
                 self._tell_again(experiment, trial, trial.current)
+        self._checkpoints.tell_again(instance)
         self.check_demands()
 
     def _tell_again(self, experiment: Experiment, trial: Trial, attempt: Attempt) -> None:
@@ -100,6 +105,8 @@ class Fleet:
         self._desk.command(self._slots.start_command(experiment, trial, attempt))
         if attempt.stop:
             self._desk.command(StopAttempt(instance=attempt.instance, attempt=attempt.id, reason=attempt.stop))
+        elif experiment.run.pauses and trial.target != attempt.target:
+            self._desk.command(LetGoOn(instance=attempt.instance, attempt=attempt.id, target=trial.target))
 
     def check_demands(self) -> None:
         """Ends experiments whose trials fit on no machine that there is or can be."""
@@ -128,6 +135,7 @@ class Fleet:
                 ending = Ending(reason=EndReason.LOST, error=f"its machine is gone: {reason}")
                 self._trials.end_attempt(experiment, trial, trial.current, ending)
         self._desk.emit(f.InstanceGone(instance=instance.id, epoch=instance.epoch, reason=reason))
+        self._checkpoints.delete_again()
         for experiment in list(self._desk.state.running()):
             self._desk.say(experiment, "warning", "instance", f"{instance.id} is gone: {reason}")
             self._experiments.settle(experiment)

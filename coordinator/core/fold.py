@@ -7,23 +7,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from clustertune.coordinator.core import facts as f
+from clustertune.coordinator.core import fold_checkpoints
 from clustertune.coordinator.core.placement import Room
 from clustertune.coordinator.core.state import (
     NOTICES_KEPT,
+    Attempt,
     Experiment,
     Instance,
     Progress,
     State,
     Trial,
-    new_attempt,
     run_spec,
 )
 from clustertune.definition.experiment import ExperimentDefinition
 from clustertune.model.space import Space
-from clustertune.model.trial import Config, EndReason, ExperimentState, TrialState
+from clustertune.model.trial import Config, EndReason, ExperimentState, TrialState, attempt_id
 from clustertune.search.contracts import Scheduler, Searcher
 
-_NOT_THE_PROGRAMS_FAULT = (EndReason.LOST, EndReason.STOPPED, EndReason.PAUSED, EndReason.UNSTARTABLE)
+_THE_PROGRAMS_FAULT = (EndReason.RAISED, EndReason.TIMEOUT)
+_STILL_OR_FAILED = (TrialState.PENDING, TrialState.PAUSED, TrialState.FAILED)
 
 
 class Algorithms(Protocol):
@@ -36,6 +38,8 @@ class Algorithms(Protocol):
     def make_scheduler(
         self, name: str, options: Mapping[str, Any], *, min_resource: int, max_resource: int | None, seed: int
     ) -> Scheduler: ...
+
+    def scheduler_pauses(self, name: str, options: Mapping[str, Any]) -> bool: ...
 
 
 class Fold:
@@ -60,11 +64,22 @@ class Fold:
             f.RungReached: self._rung_reached,
             f.Improved: self._improved,
             f.AttemptEnded: self._attempt_ended,
+            f.CheckpointSaved: self._elsewhere(fold_checkpoints.checkpoint_saved),
+            f.CheckpointOrdered: self._elsewhere(fold_checkpoints.checkpoint_ordered),
+            f.CheckpointStored: self._elsewhere(fold_checkpoints.checkpoint_stored),
+            f.CheckpointDropped: self._elsewhere(fold_checkpoints.checkpoint_dropped),
+            f.CheckpointDeleted: self._elsewhere(fold_checkpoints.checkpoint_deleted),
+            f.StorageTidied: self._elsewhere(fold_checkpoints.storage_tidied),
+            f.ProvenanceKnown: self._elsewhere(fold_checkpoints.provenance_known),
+            f.TrialDescribed: self._elsewhere(fold_checkpoints.trial_described),
             f.InstanceLaunched: self._instance_launched,
             f.InstanceReady: self._instance_ready,
             f.InstanceGone: self._instance_gone,
             f.Restarted: self._restarted,
         }
+
+    def _elsewhere(self, apply: Callable[[State, Any], None]) -> Callable[[Any, float], None]:
+        return lambda fact, now: apply(self.state, fact)  # noqa: ARG005 - one shape for all
 
     def apply(self, fact: f.Fact, now: float) -> None:
         self._apply[type(fact)](fact, now)
@@ -90,8 +105,13 @@ class Fold:
             trial.resource, trial.last_loss = row.resource, row.last_loss
             trial.best_loss = row.best_loss if row.best_loss is not None else math.inf
             trial.best_resource = row.best_resource
+            last = row.last_loss
+            if experiment.definition.objective.take == "last" and last is not None and math.isfinite(last):
+                trial.best_loss, trial.best_resource = last, row.resource
             if trial.current is not None and trial.attempts == 1:
                 trial.current.resource = row.resource or 0
+            if experiment.best == trial.number and trial.best_loss < experiment.best_loss:
+                experiment.best_loss, experiment.best_resource = trial.best_loss, trial.best_resource or 0
 
     # Experiments
 
@@ -102,7 +122,13 @@ class Fold:
             name=fact.experiment,
             definition=definition,
             secrets=tuple(dict.fromkeys([*definition.secrets, *self._secrets])),
-            run=run_spec(definition, workdir=fact.workdir, python=fact.python, env=self._env),
+            run=run_spec(
+                definition,
+                workdir=fact.workdir,
+                python=fact.python,
+                env=self._env,
+                pauses=self._algorithms.scheduler_pauses(definition.scheduler.type, definition.scheduler.options),
+            ),
             demand=definition.per_trial.demand,
             searcher=self._algorithms.make_searcher(
                 definition.searcher.type,
@@ -144,11 +170,22 @@ class Fold:
         experiment = self.state.experiments[fact.experiment]
         if fact.trial != len(experiment.trials):
             raise ValueError(f"trial {fact.trial} was created after {len(experiment.trials)} others")
-        trial = Trial(number=fact.trial, config=dict(fact.config))
+        trial = Trial(number=fact.trial, config=dict(fact.config), parent=fact.parent)
+        if fact.parent is not None:
+            self._clone(experiment, trial, experiment.trials[fact.parent])
         trial.target = experiment.scheduler.target(trial.number)
         experiment.trials.append(trial)
         experiment.counts[TrialState.PENDING] += 1
         experiment.pending.append(trial.number)
+
+    def _clone(self, experiment: Experiment, child: Trial, parent: Trial) -> None:
+        found = parent.newest()
+        child.origin = found.ref if found is not None else None
+        child.awaits = found is None and parent.current is not None
+        experiment.clones += 1
+        experiment.heirs.add(child.number)
+        begins_at = child.origin.resource if child.origin is not None else 0
+        _tell(experiment, "on_clone", parent.number, child.number, begins_at)
 
     def _search_exhausted(self, fact: f.SearchExhausted, now: float) -> None:  # noqa: ARG002
         self.state.experiments[fact.experiment].exhausted = True
@@ -157,8 +194,12 @@ class Fold:
         experiment = self.state.experiments[fact.experiment]
         trial = experiment.trials[fact.trial]
         experiment.move(trial, fact.state)
+        if fact.state.ended:
+            experiment.heirs.discard(trial.number)
         if fact.state is TrialState.PENDING:
-            trial.held = False
+            if trial.parked:
+                _tell(experiment, "on_resume", trial.number)
+            trial.held = trial.parked = False
             experiment.pending.appendleft(trial.number)
         elif trial.number in experiment.pending:
             experiment.pending.remove(trial.number)
@@ -170,14 +211,15 @@ class Fold:
         experiment.pending.remove(trial.number)
         experiment.active.add(trial.number)
         trial.attempts = fact.attempt
-        trial.current = new_attempt(
-            experiment,
-            trial,
+        trial.current = Attempt(
+            id=attempt_id(experiment.name, trial.number, fact.attempt),
             number=fact.attempt,
             instance=fact.instance,
             epoch=fact.epoch,
             gpus=fact.gpus,
-            now=now,
+            since=now,
+            checkpoint=fact.checkpoint,
+            target=fact.target,
         )
         instance = self.state.instances[fact.instance]
         instance.attempts[trial.current.id] = (experiment.name, trial.number)
@@ -200,7 +242,8 @@ class Fold:
         experiment, trial = self._trial(fact.experiment, fact.trial)
         experiment.observations += 1
         trial.target = experiment.scheduler.target(trial.number)
-        trial.cut = fact.decision == "stop"
+        trial.cut = fact.decision in ("stop", "clone")
+        trial.parked = fact.decision == "pause"
 
     def _improved(self, fact: f.Improved, now: float) -> None:  # noqa: ARG002
         experiment = self.state.experiments[fact.experiment]
@@ -219,16 +262,25 @@ class Fold:
         trial.current = None
         trial.error = ending.error
         trial.notices = (*trial.notices, *ending.notices)[-NOTICES_KEPT:]
-        trial.held = fact.state is TrialState.PAUSED
+        trial.held = fact.state is TrialState.PAUSED and not trial.parked
+        if fact.state is TrialState.PAUSED and trial.parked:
+            _tell(experiment, "on_pause", trial.number)
         trial.unstartable = ending.reason is EndReason.UNSTARTABLE
-        if ending.reason not in _NOT_THE_PROGRAMS_FAULT and fact.state in (TrialState.PENDING, TrialState.FAILED):
+        if ending.reason is EndReason.NO_CHECKPOINT and current is not None and trial.origin == current.checkpoint:
+            trial.origin = None
+        if ending.reason in _THE_PROGRAMS_FAULT and fact.state in _STILL_OR_FAILED:
             trial.failures += 1
         if fact.state is TrialState.PENDING:
             experiment.pending.appendleft(trial.number)
-        elif fact.state.ended:
-            experiment.recent.appendleft(trial.number)
+        else:
+            experiment.note_recent(trial.number)
+        if fact.state.ended:
             if experiment.best != trial.number:
                 experiment.ended_since_best += 1
+            experiment.heirs.discard(trial.number)
+        for child in (experiment.trials[number] for number in experiment.heirs):
+            # A parent that ended without a checkpoint will make none now: the child begins from the beginning.
+            child.awaits = child.awaits and child.parent != trial.number
 
     # Instances
 
@@ -248,6 +300,7 @@ class Fold:
 
     def _instance_gone(self, fact: f.InstanceGone, now: float) -> None:  # noqa: ARG002
         self.state.instances.pop(fact.instance, None)
+        fold_checkpoints.machine_gone(self.state, fact)
 
     def _release(self, experiment: Experiment, instance_id: str, attempt: str, gpus: tuple[int, ...]) -> None:
         instance = self.state.instances.get(instance_id)
@@ -259,6 +312,12 @@ class Fold:
     def _trial(self, experiment: str, trial: int) -> tuple[Experiment, Trial]:
         found = self.state.experiments[experiment]
         return found, found.trials[trial]
+
+
+def _tell(experiment: Experiment, what: str, *arguments: int) -> None:
+    """Of what only schedulers that pause or clone want to hear."""
+    if (told := getattr(experiment.scheduler, what, None)) is not None:
+        told(*arguments)
 
 
 def tell_end(experiment: Experiment, trial: int, state: TrialState) -> None:

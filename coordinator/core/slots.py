@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from clustertune.coordinator.core import facts as f
+from clustertune.coordinator.core.checkpoints import start_from
 from clustertune.coordinator.core.commands import StartAttempt
 from clustertune.coordinator.core.desk import Desk
 from clustertune.coordinator.core.experiments import Experiments
 from clustertune.coordinator.core.fold import tell_end
 from clustertune.coordinator.core.state import Attempt, Experiment, Instance, Trial
-from clustertune.model.trial import TrialState
+from clustertune.model.trial import ExperimentState, TrialState
 from clustertune.search.contracts import NoConfig, ResumeTrial, StartNew, StopPausedTrial
 
 
@@ -20,7 +21,7 @@ class Slots:
         self._experiments = experiments
 
     def fill(self) -> None:
-        hungry = [x for x in self._desk.state.running() if not x.secrets_missing and (x.pending or x.can_create())]
+        hungry = [x for x in self._desk.state.running() if not x.secrets_missing and _may_start(x)]
         while hungry:
             experiment = min(hungry, key=lambda x: (len(x.active), x.created))
             if not self._start_one(experiment):
@@ -30,11 +31,14 @@ class Slots:
         parallel = experiment.definition.parallel
         if parallel is not None and len(experiment.active) >= parallel:
             return False
-        place = self._place(experiment)
-        if place is None:
+        if self._place(experiment) is None:
             return False
-        trial = self._next_trial(experiment)
+        trial = self._first_pending(experiment) or self._next_trial(experiment)
         if trial is None:
+            self._starve(experiment)
+            return False
+        place = self._place_for(experiment, trial)
+        if place is None:
             return False
         instance, gpus = place
         self._desk.emit(
@@ -45,14 +49,34 @@ class Slots:
                 instance=instance.id,
                 epoch=instance.epoch,
                 gpus=gpus,
+                checkpoint=start_from(experiment, trial)[0],
+                target=trial.target if experiment.run.pauses else experiment.definition.resource.max,
             )
         )
         if trial.current is not None:
             self._desk.command(self.start_command(experiment, trial, trial.current))
         return True
 
-    def _place(self, experiment: Experiment) -> tuple[Instance, tuple[int, ...]] | None:
+    def _first_pending(self, experiment: Experiment) -> Trial | None:
+        """The first that can begin now."""
+        waiting = (experiment.trials[number] for number in experiment.pending)
+        return next((trial for trial in waiting if self._place_for(experiment, trial) is not None), None)
+
+    def _place_for(self, experiment: Experiment, trial: Trial) -> tuple[Instance, tuple[int, ...]] | None:
+        """A clone may wait for its parent, others for the one machine that has what they go on from, so far."""
+        _, holder = start_from(experiment, trial)
+        only = holder.instance if holder is not None and not holder.stored else ""
+        return None if trial.awaits else self._place(experiment, only)
+
+    def _starve(self, experiment: Experiment) -> None:
+        """There is room, and nothing to put there: where nothing else is to come, the paused ones will stay so."""
+        if experiment.drained():
+            self._experiments.finish_with_what_there_is(experiment)
+
+    def _place(self, experiment: Experiment, only: str = "") -> tuple[Instance, tuple[int, ...]] | None:
         for instance in self._desk.state.instances.values():
+            if only and instance.id != only:
+                continue
             if instance.ready and instance.room is not None:
                 gpus = instance.room.place(experiment.demand)
                 if gpus is not None:
@@ -60,20 +84,23 @@ class Slots:
         return None
 
     def _next_trial(self, experiment: Experiment) -> Trial | None:
-        if experiment.pending:
-            return experiment.trials[experiment.pending[0]]
-        while True:
+        """What the scheduler wants; None where there is nothing now."""
+        while experiment.state is ExperimentState.RUNNING:
             match experiment.scheduler.next():
                 case StartNew():
                     return self._create_trial(experiment)
+                case ResumeTrial(trial=number) if experiment.trials[number].state is not TrialState.PAUSED:
+                    return None  # it is still saving
                 case ResumeTrial(trial=number):
                     self._desk.emit(f.TrialMoved(experiment=experiment.name, trial=number, state=TrialState.PENDING))
                     return experiment.trials[number]
                 case StopPausedTrial(trial=number):
                     self._desk.emit(f.TrialMoved(experiment=experiment.name, trial=number, state=TrialState.STOPPED))
                     tell_end(experiment, number, TrialState.STOPPED)
+                    self._experiments.let_go(experiment, experiment.trials[number])
                 case _:
                     return None
+        return None
 
     def _create_trial(self, experiment: Experiment) -> Trial | None:
         if not experiment.can_create():
@@ -99,8 +126,13 @@ class Slots:
             attempt=attempt.id,
             config=trial.config,
             run=experiment.run,
-            target=experiment.definition.resource.max,
+            target=attempt.target,
+            checkpoint=attempt.checkpoint,
             cpus=experiment.demand.cpus,
             gpus=attempt.gpus,
             seed=experiment.definition.seed,
         )
+
+
+def _may_start(experiment: Experiment) -> bool:
+    return bool(experiment.pending or experiment.can_create() or experiment.counts[TrialState.PAUSED])

@@ -6,7 +6,11 @@ import math
 
 from clustertune.coordinator.core.core import Core
 from clustertune.coordinator.core.state import Experiment, Instance, Trial
+from clustertune.model.checkpoint import SavedKind
+from clustertune.model.errors import Mistake
 from clustertune.model.snapshot import (
+    Artifact,
+    BestTrial,
     ExperimentSnapshot,
     ExperimentSummary,
     Incumbent,
@@ -38,7 +42,7 @@ def snapshot(
     core: Core, experiment: Experiment, *, cluster: str, now: float, folder: str, problem: str = "", after: int = 0
 ) -> ExperimentSnapshot:
     """``problem``: a trouble of the shell's (a full disk). ``after``: the last event that the client has seen."""
-    definition = experiment.definition
+    definition, paused = experiment.definition, experiment.state is ExperimentState.PAUSED
     instances = list(core.state.instances.values())
     return ExperimentSnapshot(
         name=experiment.name,
@@ -52,7 +56,7 @@ def snapshot(
         searcher=definition.searcher.type,
         scheduler=definition.scheduler.type,
         seed=definition.seed,
-        limit=experiment.limit,
+        limit=None if experiment.limit is None else experiment.limit + experiment.clones,
         counts={state.value: experiment.counts[state] for state in TrialState},
         reports=experiment.reports,
         best=incumbent(experiment),
@@ -70,7 +74,7 @@ def snapshot(
         failure=experiment.failure,
         folder=folder,
         secrets=experiment.secrets,
-        grace_s=definition.grace_s,
+        grace_s=definition.grace_s + (definition.checkpoints.save_time_s if paused else 0.0),
         events=tuple(event for event in experiment.events if event.id > after)[-EVENTS_AT_ONCE:],
     )
 
@@ -83,6 +87,33 @@ def incumbent(experiment: Experiment) -> Incumbent | None:
         value=experiment.sign * experiment.best_loss,
         resource=experiment.best_resource,
         config=experiment.trials[experiment.best].config,
+    )
+
+
+def best_trial(core: Core, experiment: Experiment) -> BestTrial:
+    """Raises Mistake where nothing finite was reported yet."""
+    best = incumbent(experiment)
+    if best is None:
+        raise Mistake(f"no trial of {experiment.name} has reported a finite {experiment.definition.objective.metric}")
+    trial = experiment.trials[best.trial]
+    found = [kept for kept in (trial.newest(), trial.newest(SavedKind.RESULT)) if kept is not None]
+    return BestTrial(
+        experiment=experiment.name,
+        metric=experiment.definition.objective.metric,
+        goal=experiment.definition.objective.goal,
+        resource_name=experiment.definition.resource.name,
+        trial=best.trial,
+        attempt=trial.attempts,
+        state=trial.state,
+        ended=trial.state.ended,
+        value=best.value,
+        resource=best.resource,
+        config=best.config,
+        seed=experiment.definition.seed,
+        artifacts=tuple(Artifact(kept.kind, kept.ref, kept.stored) for kept in found),
+        provenance=core.state.provenances.get(trial.provenance, {}),
+        told=trial.told,
+        problem="; ".join(dict.fromkeys(kept.trouble for kept in found if kept.trouble and not kept.stored)),
     )
 
 

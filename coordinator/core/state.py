@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 from clustertune.coordinator.core.placement import Room
 from clustertune.definition.experiment import ExperimentDefinition
+from clustertune.model.checkpoint import CheckpointRef, SavedKind
 from clustertune.model.instance import Demand
-from clustertune.model.messages import MetricPattern, RunSpec
+from clustertune.model.messages import CheckpointPolicy, MetricPattern, RunSpec
 from clustertune.model.snapshot import Event
-from clustertune.model.trial import AttemptId, Config, ExperimentState, TrialState, attempt_id, check_transition
+from clustertune.model.trial import AttemptId, Config, ExperimentState, TrialState, check_transition
 from clustertune.search.contracts import Scheduler, Searcher
 
 EVENTS_KEPT = 1000
@@ -22,8 +23,30 @@ NOTICES_KEPT = 5
 
 
 @dataclass(slots=True)
+class Kept:
+    """A checkpoint or a result of a trial: on the disk of the agent's epoch that made it, in the storage, or both.
+
+    ``ordered``: it is to be in the storage; ``wanted``: somebody waits for it; ``trouble``: what last kept the agent
+    from storing it.
+    """
+
+    ref: CheckpointRef
+    kind: SavedKind
+    attempt: AttemptId
+    instance: str
+    epoch: int
+    wanted: bool = True
+    ordered: bool = False
+    stored: bool = False
+    trouble: str = ""
+
+
+@dataclass(slots=True)
 class Attempt:
-    """The execution of a trial that holds a slot now. ``stop`` is why it was told to end, empty while it is not."""
+    """The execution of a trial that holds a slot now. ``stop`` is why it was told to end, empty while it is not.
+
+    ``checkpoint`` is where it began, ``target`` what it was told to reach.
+    """
 
     id: AttemptId
     number: int
@@ -34,11 +57,17 @@ class Attempt:
     started: bool = False
     stop: str = ""
     resource: int = 0
+    checkpoint: CheckpointRef | None = None
+    target: int | None = None
 
 
 @dataclass(slots=True)
 class Trial:
-    """One configuration. ``held``: paused because its experiment is."""
+    """One configuration.
+
+    ``held``: paused because its experiment is; ``parked``: because the scheduler said so. A clone of ``parent`` begins
+    at ``origin``; ``awaits`` says that the parent has yet to save that.
+    """
 
     number: int
     config: Config
@@ -57,11 +86,28 @@ class Trial:
     error: str = ""
     notices: tuple[str, ...] = ()
     target: int | None = None
+    parked: bool = False
+    kept: list[Kept] = field(default_factory=list)
+    parent: int | None = None
+    origin: CheckpointRef | None = None
+    awaits: bool = False
+    provenance: str = ""
+    told: Mapping[str, str] = field(default_factory=dict)
+
+    def newest(self, kind: SavedKind = SavedKind.CHECKPOINT, *, stored: bool = False) -> Kept | None:
+        """The one that took it furthest, of equals the last made; with ``stored``, of those in the storage."""
+        found = [kept for kept in self.kept if kept.kind is kind and (kept.stored or not stored)]
+        return max(reversed(found), key=lambda kept: kept.ref.resource, default=None)
 
 
 @dataclass(slots=True)
 class Experiment:
-    """One search and all that it has come to."""
+    """One search and all that it has come to.
+
+    ``keepers`` are trials that have checkpoints or results; ``heirs`` clones that have not ended, of ``clones`` in all;
+    ``deleting`` are digests that nobody needs and that may still be in the storage; ``copies`` counts who has a digest;
+    ``untidy``: transfers may have left something in the storage.
+    """
 
     name: str
     definition: ExperimentDefinition
@@ -93,6 +139,13 @@ class Experiment:
     failure_kind: str | None = None
     started: bool = False
     secrets_missing: bool = False
+    keepers: set[int] = field(default_factory=set)
+    clones: int = 0
+    heirs: set[int] = field(default_factory=set)
+    over_limit: bool = False
+    untidy: bool = False
+    deleting: set[str] = field(default_factory=set)
+    copies: Counter[str] = field(default_factory=Counter)
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
 
     @property
@@ -104,7 +157,25 @@ class Experiment:
         return self.ran_s + (now - self.running_since if self.running_since is not None else 0.0)
 
     def can_create(self) -> bool:
-        return not self.exhausted and (self.limit is None or len(self.trials) < self.limit)
+        return not self.exhausted and (self.limit is None or len(self.trials) - self.clones < self.limit)
+
+    def note_recent(self, trial: int) -> None:
+        """The trial has just ended, or was paused."""
+        if trial in self.recent:
+            self.recent.remove(trial)
+        self.recent.appendleft(trial)
+
+    def drained(self) -> bool:
+        """Whether nothing runs, waits, or can be made."""
+        return not self.active and not self.pending and not self.can_create()
+
+    def all_kept(self) -> Iterator[Kept]:
+        return (kept for number in sorted(self.keepers) for kept in self.trials[number].kept)
+
+    def saving(self) -> Iterator[tuple[Trial, Kept]]:
+        """What is on its way to the storage."""
+        for number in sorted(self.keepers):
+            yield from ((self.trials[number], k) for k in self.trials[number].kept if k.ordered and not k.stored)
 
     def move(self, trial: Trial, new: TrialState) -> None:
         """The one place where a trial's state changes. Raises InvalidTransition and changes nothing."""
@@ -139,24 +210,31 @@ class State:
     experiments: dict[str, Experiment] = field(default_factory=dict)
     instances: dict[str, Instance] = field(default_factory=dict)
     epochs: Counter[str] = field(default_factory=Counter)
+    provenances: dict[str, Mapping[str, object]] = field(default_factory=dict)
 
-    def attempt(self, attempt: str) -> tuple[Experiment, Trial, Attempt] | None:
-        """The experiment and trial whose current attempt this is; None for any other."""
+    def trial(self, attempt: str) -> tuple[Experiment, Trial] | None:
+        """The experiment and trial of an attempt, which may be over."""
         name, _, rest = attempt.rpartition(":")[0].rpartition(":")
         experiment = self.experiments.get(name)
         if experiment is None or not rest.isdecimal() or int(rest) >= len(experiment.trials):
             return None
-        trial = experiment.trials[int(rest)]
-        if trial.current is None or trial.current.id != attempt:
+        return experiment, experiment.trials[int(rest)]
+
+    def attempt(self, attempt: str) -> tuple[Experiment, Trial, Attempt] | None:
+        """The experiment and trial whose current attempt this is; None for any other."""
+        found = self.trial(attempt)
+        if found is None or found[1].current is None or found[1].current.id != attempt:
             return None
-        return experiment, trial, trial.current
+        return *found, found[1].current
 
     def running(self) -> Iterator[Experiment]:
         return (e for e in self.experiments.values() if e.state is ExperimentState.RUNNING)
 
     def busy(self) -> bool:
-        """Whether anything runs or wants to."""
-        return any(True for _ in self.running()) or any(i.attempts for i in self.instances.values())
+        """Whether anything runs, wants to, or is being saved."""
+        if any(True for _ in self.running()) or any(i.attempts for i in self.instances.values()):
+            return True
+        return any(k.instance in self.instances for x in self.experiments.values() for _, k in x.saving())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,21 +250,11 @@ class Progress:
     best_resource: int | None
 
 
-def new_attempt(
-    experiment: Experiment, trial: Trial, *, number: int, instance: str, epoch: int, gpus: tuple[int, ...], now: float
-) -> Attempt:
-    return Attempt(
-        id=attempt_id(experiment.name, trial.number, number),
-        number=number,
-        instance=instance,
-        epoch=epoch,
-        gpus=gpus,
-        since=now,
-    )
-
-
-def run_spec(definition: ExperimentDefinition, *, workdir: str, python: str, env: Mapping[str, str]) -> RunSpec:
+def run_spec(
+    definition: ExperimentDefinition, *, workdir: str, python: str, env: Mapping[str, str], pauses: bool
+) -> RunSpec:
     """What agents are told to run. ``env``: the cluster's, which the experiment's own overrides."""
+    checkpoints = definition.checkpoints
     return RunSpec(
         workdir=workdir,
         call=definition.run.call,
@@ -199,4 +267,14 @@ def run_spec(definition: ExperimentDefinition, *, workdir: str, python: str, env
         resource=definition.resource.name,
         trial_time_s=definition.trial_time_s,
         grace_s=definition.grace_s,
+        checkpoints=CheckpointPolicy(
+            every_s=checkpoints.every_s,
+            signal=checkpoints.signal,
+            save_s=checkpoints.save_time_s,
+            bandwidth_bytes_s=checkpoints.bandwidth_bytes_s,
+            expected=(pauses and definition.resource.cumulative) or checkpoints.supported is True,
+        ),
+        pauses=pauses,
+        processes=definition.per_trial.group,
+        memory_bytes=definition.per_trial.memory_bytes,
     )

@@ -22,15 +22,24 @@ def tell(experiment: Experiment, fact: f.Fact) -> Line | None:
             level = "error" if fact.state.value == "failed" else "info"
             return level, "experiment", f"experiment {experiment.name} is {fact.state.value}: {fact.reason}", None
         case f.AttemptStarted():
-            trial = experiment.trials[fact.trial]
-            again = f" again (attempt {trial.attempts})" if trial.attempts > 1 else ""
-            return "info", "trial-started", f"trial {trial.number} started{again}: {show(trial.config)}", trial.number
+            return "info", "trial-started", _started(experiment, experiment.trials[fact.trial]), fact.trial
         case f.AttemptEnded():
             return _ended(experiment, experiment.trials[fact.trial], fact)
         case f.SearchExhausted():
             return "info", "experiment", "every configuration of the space has been tried", None
         case _:
             return None
+
+
+def _started(experiment: Experiment, trial: Trial) -> str:
+    origin = trial.current.checkpoint if trial.current is not None else None
+    if origin is None:
+        again = f" again (attempt {trial.attempts})" if trial.attempts > 1 else ""
+        return f"trial {trial.number} started{again}: {show(trial.config)}"
+    where = f"{experiment.definition.resource.name} {origin.resource}"
+    if trial.parent is not None and origin == trial.origin:
+        return f"trial {trial.number} began as a clone of trial {trial.parent} at {where}: {show(trial.config)}"
+    return f"trial {trial.number} goes on from {where}: {show(trial.config)}"
 
 
 def _ended(experiment: Experiment, trial: Trial, fact: f.AttemptEnded) -> Line:
@@ -41,6 +50,11 @@ def _ended(experiment: Experiment, trial: Trial, fact: f.AttemptEnded) -> Line:
         why = f": {_short(fact.ending.error)}" if fact.ending.error else ""
         text = f"trial {trial.number} was lost and will run again{why}"
         return "warning", "trial-ended", text, trial.number
+    if fact.ending.reason is EndReason.NO_CHECKPOINT:
+        text = f"trial {trial.number} begins from an earlier checkpoint, or anew: {_short(fact.ending.error)}"
+        return "warning", "trial-ended", text, trial.number
+    if fact.state is TrialState.PENDING and not fact.ending.error:
+        return "info", "trial-ended", f"trial {trial.number} ended{reached} and will go on", trial.number
     if fact.state is TrialState.PENDING:
         text = f"trial {trial.number} failed and will be tried again: {_short(fact.ending.error)}"
         return "warning", "trial-ended", text, trial.number

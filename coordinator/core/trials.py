@@ -8,21 +8,26 @@ from dataclasses import replace
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core import verdict
-from clustertune.coordinator.core.commands import CollectLog, ReportRow
+from clustertune.coordinator.core.checkpoints import Checkpoints
+from clustertune.coordinator.core.commands import CollectLog, LetGoOn, ReportRow
 from clustertune.coordinator.core.desk import Desk
 from clustertune.coordinator.core.experiments import Experiments
 from clustertune.coordinator.core.fold import tell_end
 from clustertune.coordinator.core.state import Attempt, Experiment, Trial
-from clustertune.model.trial import LARGEST_LEVEL, Ending, EndReason, ExperimentState, Report, TrialState
-from clustertune.search.contracts import Decision
+from clustertune.model.trial import LARGEST_LEVEL, AttemptId, Ending, EndReason, ExperimentState, Report, TrialState
+from clustertune.search.contracts import Clone, Decision
+
+_NOT_OF_THE_PROGRAM = (EndReason.LOST, EndReason.NO_CHECKPOINT)
+"""Ends that say nothing about the program: however many there are, it is not given up."""
 
 
 class Trials:
     """The life of attempts, as agents tell of it."""
 
-    def __init__(self, desk: Desk, experiments: Experiments) -> None:
+    def __init__(self, desk: Desk, experiments: Experiments, checkpoints: Checkpoints) -> None:
         self._desk = desk
         self._experiments = experiments
+        self._checkpoints = checkpoints
 
     def attempt_ran(self, event: e.AttemptRan) -> None:
         found = self._current(event.attempt, event.instance, event.epoch)
@@ -102,26 +107,70 @@ class Trials:
             self._crown(experiment, min(experiment.trials, key=lambda t: (t.best_loss, t.number)))
 
     def _crown(self, experiment: Experiment, trial: Trial) -> None:
-        changed = experiment.best != trial.number
+        before, changed = experiment.best, experiment.best != trial.number
         resource, loss = trial.best_resource or 0, trial.best_loss
-        self._desk.emit(f.Improved(experiment=experiment.name, trial=trial.number, resource=resource, loss=loss))
+        better = loss < experiment.best_loss
+        if changed or not better or experiment.ended_since_best:
+            self._desk.emit(f.Improved(experiment=experiment.name, trial=trial.number, resource=resource, loss=loss))
+        else:
+            # The incumbent goes on getting better, report by report: the table of curves knows, and no fact is needed.
+            experiment.best_loss, experiment.best_resource = loss, resource
         if changed:
             metric, level = experiment.definition.objective.metric, experiment.definition.resource.name
             text = f"trial {trial.number} is the best: {metric} {experiment.sign * loss:.6g} at {level} {resource}"
             self._desk.say(experiment, "info", "best", text, trial.number)
+            self._checkpoints.tidy(experiment, [trial.number] if before is None else [before, trial.number])
 
     def _decide(self, experiment: Experiment, trial: Trial, attempt: Attempt, resource: int, loss: float) -> None:
         decision = experiment.scheduler.on_report(trial.number, resource, loss)
         experiment.searcher.observe(trial.number, resource, loss)
         self._desk.emit(
             f.RungReached(
-                experiment=experiment.name, trial=trial.number, resource=resource, loss=loss, decision=decision.value
+                experiment=experiment.name,
+                trial=trial.number,
+                resource=resource,
+                loss=loss,
+                decision="clone" if isinstance(decision, Clone) else decision.value,
             )
         )
+        if isinstance(decision, Clone) and not experiment.state.ended:
+            self._clone(experiment, decision)
         if decision is not Decision.CONTINUE and not attempt.stop:
             self._experiments.order_stop(
-                experiment, trial, attempt, "stopped" if decision is Decision.STOP else "paused"
+                experiment, trial, attempt, "paused" if decision is Decision.PAUSE else "stopped"
             )
+        elif decision is Decision.CONTINUE and experiment.run.pauses:
+            # A scheduler may name a level that is reached already: nothing more is to be waited for then.
+            target = trial.target if trial.target is not None and trial.target > resource else None
+            self._desk.command(LetGoOn(instance=attempt.instance, attempt=attempt.id, target=target))
+
+    def _clone(self, experiment: Experiment, clone: Clone) -> None:
+        self._desk.emit(
+            f.TrialCreated(
+                experiment=experiment.name,
+                trial=len(experiment.trials),
+                config=clone.config,
+                observations=experiment.observations,
+                parent=clone.parent,
+            )
+        )
+        self._checkpoints.ask(experiment, clone.parent)
+
+    def described(self, event: e.AttemptDescribed) -> None:
+        found = self._desk.state.trial(event.attempt)
+        if found is None:
+            return
+        if event.content and event.provenance not in self._desk.state.provenances:
+            self._desk.emit(f.ProvenanceKnown(provenance=event.provenance, content=event.content))
+        self._desk.emit(
+            f.TrialDescribed(
+                experiment=found[0].name,
+                trial=found[1].number,
+                attempt=AttemptId(event.attempt),
+                provenance=event.provenance,
+                told=event.told,
+            )
+        )
 
     def attempt_over(self, event: e.AttemptOver) -> None:
         found = self._current(event.attempt, event.instance, event.epoch)
@@ -146,7 +195,10 @@ class Trials:
         )
         if state.ended:
             tell_end(experiment, trial.number, state)
-        if ending.reason is not EndReason.LOST and experiment.state is ExperimentState.RUNNING:
+        if ending.reason is EndReason.NO_CHECKPOINT and attempt.checkpoint is not None:
+            self._checkpoints.unusable(experiment, trial, attempt.checkpoint, ending.error)
+        self._checkpoints.ended(experiment, trial)
+        if ending.reason not in _NOT_OF_THE_PROGRAM and experiment.state is ExperimentState.RUNNING:
             failed = state is TrialState.FAILED or (state is TrialState.PENDING and bool(ending.error))
             if hold:
                 reason = f"trials cannot be started any more: {ending.error}"

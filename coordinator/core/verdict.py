@@ -15,6 +15,10 @@ _NOT_FAILED = (TrialState.COMPLETED, TrialState.STOPPED, TrialState.INFEASIBLE)
 _VARYING = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)?(e[+-]?\d+)?|'[^']*'|\"[^\"]*\"", re.IGNORECASE)
 
 
+_RANK = re.compile(r"^rank \d+: ")
+"""Which process of a group was the first to fail is chance."""
+
+
 def after(experiment: Experiment, trial: Trial, attempt: Attempt, ending: Ending) -> TrialState:
     """The trial's next state."""
     by_reason = {
@@ -28,19 +32,29 @@ def after(experiment: Experiment, trial: Trial, attempt: Attempt, ending: Ending
         return TrialState.INFEASIBLE
     if ending.reason is EndReason.UNSTARTABLE:
         return _again(experiment, trial, attempt) if cannot_go_on(experiment, trial, ending) else TrialState.FAILED
-    if ending.reason is EndReason.LOST:
+    if ending.reason in (EndReason.LOST, EndReason.NO_CHECKPOINT):
         return _again(experiment, trial, attempt)
     return by_reason[ending.reason](experiment, trial, attempt)
 
 
-def _returned(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState:  # noqa: ARG001 - one shape
+def _returned(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState:
     if trial.cut:
         return TrialState.STOPPED
+    if trial.parked or _may_go_on(experiment, trial, attempt):
+        return _again(experiment, trial, attempt)
     return TrialState.COMPLETED if trial.last_loss is not None else TrialState.FAILED
 
 
+def _may_go_on(experiment: Experiment, trial: Trial, attempt: Attempt) -> bool:
+    """Whether the program did what it was told, to reach a target, and was since allowed a further one."""
+    if not experiment.run.pauses or attempt.target is None or trial.target is None or trial.resource is None:
+        return False
+    return attempt.target <= trial.resource < trial.target and not reached_the_top(experiment, trial)
+
+
 def _raised(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState:
-    if attempt.stop:
+    # One that fails while it saves for a pause has failed as any other: what it should have saved is not there.
+    if attempt.stop == "stopped" or trial.cut:
         return _ended_by_us(experiment, trial, attempt)
     if trial.failures < experiment.definition.retries:
         return _again(experiment, trial, attempt)
@@ -53,10 +67,11 @@ def _timed_out(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialS
 
 
 def _ended_by_us(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState:
-    if attempt.stop == "stopped":
+    if attempt.stop == "stopped" or trial.cut:
         return TrialState.COMPLETED if reached_the_top(experiment, trial) and not trial.cut else TrialState.STOPPED
-    if attempt.stop == "paused" and experiment.state is ExperimentState.PAUSED:
-        return TrialState.PAUSED
+    if trial.parked or (attempt.stop == "paused" and experiment.state is ExperimentState.PAUSED):
+        done = reached_the_top(experiment, trial) and not trial.parked
+        return TrialState.COMPLETED if done else TrialState.PAUSED
     # The agent ended it of its own accord, or the experiment was resumed meanwhile.
     return _again(experiment, trial, attempt)
 
@@ -64,7 +79,8 @@ def _ended_by_us(experiment: Experiment, trial: Trial, attempt: Attempt) -> Tria
 def _again(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState:
     if attempt.stop == "stopped" or experiment.state.ended:
         return TrialState.COMPLETED if reached_the_top(experiment, trial) and not trial.cut else TrialState.STOPPED
-    return TrialState.PAUSED if experiment.state is ExperimentState.PAUSED else TrialState.PENDING
+    paused = trial.parked or experiment.state is ExperimentState.PAUSED
+    return TrialState.PAUSED if paused else TrialState.PENDING
 
 
 def reached_the_top(experiment: Experiment, trial: Trial) -> bool:
@@ -90,7 +106,7 @@ def cannot_go_on(experiment: Experiment, trial: Trial, ending: Ending) -> bool:
 
 def failure_kind(error: str) -> str:
     """Errors that differ in numbers, addresses or quoted parts only are of one kind."""
-    return _VARYING.sub("#", error)
+    return _VARYING.sub("#", _RANK.sub("", error, count=1))
 
 
 def note_outcome(experiment: Experiment, trial: Trial, *, failed: bool, error: str) -> bool:

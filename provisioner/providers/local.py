@@ -98,6 +98,7 @@ class Local:
 def _hand_over(child: subprocess.Popen[bytes], intent: LaunchIntent) -> None:
     told = {
         "socket": str(intent.agent_socket),
+        "files": str(intent.files_socket),
         "instance": intent.instance,
         "epoch": intent.epoch,
         "token": intent.token,

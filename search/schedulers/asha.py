@@ -8,7 +8,7 @@ when it is among the best there so far, and ends otherwise, so that no checkpoin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import accumulate
@@ -18,19 +18,19 @@ from clustertune.model.trial import TrialState
 from clustertune.search.contracts import Decision, Next, StartNew
 from clustertune.search.schedulers.rung import Rung
 
+REDUCTION_FACTOR: Mapping[str, object] = {
+    "doc": "Of the trials that reach a rung, one in this many goes on; rungs are this factor apart.",
+    "minimum": 2,
+    "examples": [4],
+}
+"""What is said of this option of all schedulers that halve."""
+
 
 @dataclass(frozen=True, slots=True)
 class AshaOptions:
     """How hard trials are culled."""
 
-    reduction_factor: int | float = field(
-        default=3,
-        metadata={
-            "doc": "Of the trials that reach a rung, one in this many goes on; rungs are this factor apart.",
-            "minimum": 2,
-            "examples": [4],
-        },
-    )
+    reduction_factor: int | float = field(default=3, metadata=REDUCTION_FACTOR)
     brackets: int = field(
         default=1,
         metadata={

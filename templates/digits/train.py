@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from typing import Any
 
@@ -34,16 +35,23 @@ def train(config: dict[str, Any]) -> None:
         batch_size=config["batch_size"],
         random_state=0,
     )
+    start = 0
+    if (saved := clustertune.latest_checkpoint()) is not None:  # this trial was paused, or its machine was lost
+        model = pickle.loads((saved.path / "model.pickle").read_bytes())
+        start = saved.resource
     # A hopeless learning rate overflows; that shows in its error, and needs no line in the log for each batch.
     warnings.filterwarnings("ignore", category=RuntimeWarning)
-    reached, error = 0, 1.0
+    reached, error = start, 1.0
     try:
-        for epoch in range(1, EPOCHS + 1):
+        for epoch in range(start + 1, EPOCHS + 1):
             try:
                 model.partial_fit(train_x, train_y, classes=np.unique(train_y))
             except ValueError as failure:
                 raise clustertune.Infeasible(f"diverged in epoch {epoch}") from failure
             reached, error = epoch, 1.0 - model.score(valid_x, valid_y)
             clustertune.report(epoch, validation_error=error)
+            if clustertune.should_checkpoint():
+                with clustertune.new_checkpoint(epoch) as folder:
+                    (folder / "model.pickle").write_bytes(pickle.dumps(model))
     finally:  # also when clustertune stops it early; `clustertune logs` shows what is printed
         print(f"epoch {reached}: {error:.2%} of the validation images are read wrongly")

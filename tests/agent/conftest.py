@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -20,25 +21,32 @@ from websockets.exceptions import ConnectionClosed
 
 from clustertune.model.messages import (
     MAX_FRAME_BYTES,
+    NUMBERED,
     PROTOCOL,
     Ack,
+    Described,
+    Discard,
     Ended,
     Hello,
     LogChunk,
     LogRequest,
     Message,
     MetricPattern,
+    Numbered,
     Refused,
     Reports,
     RunSpec,
+    Saved,
     Start,
     Started,
     Stop,
+    StoreTrouble,
     Welcome,
     decode,
     encode,
 )
 from clustertune.model.trial import Ending, Report
+from tests.agent.files_server import FilesServer
 
 PATIENCE_S = 20.0
 
@@ -49,11 +57,12 @@ class Coordinator:
     def __init__(self, socket: Path) -> None:
         self.socket = socket
         self.hellos: list[Hello] = []
-        self.seen: dict[int, Started | Reports | Ended] = {}
+        self.seen: dict[int, Numbered] = {}
         self.repeated: list[int] = []
         self.chunks: dict[int, LogChunk] = {}
         self.acknowledges = True
         self.welcomes = True
+        self.discards = False
         self.refusal: Refused | None = None
         self._server: Any = None
         self._connections: set[ServerConnection] = set()
@@ -92,7 +101,7 @@ class Coordinator:
         if isinstance(message, LogChunk):
             self.chunks[message.request] = message
         else:
-            assert isinstance(message, (Started, Reports, Ended))
+            assert isinstance(message, NUMBERED)
             if message.seq in self.seen:
                 assert self.seen[message.seq] == message
                 self.repeated.append(message.seq)
@@ -101,6 +110,8 @@ class Coordinator:
                 self.seen[message.seq] = message
             if self.acknowledges:
                 await connection.send(encode(Ack(self.acknowledged)))
+            if self.discards and isinstance(message, Saved):
+                await connection.send(encode(Discard(message.attempt, (message.digest,))))
         self._note()
 
     @property
@@ -138,6 +149,14 @@ class Coordinator:
         for connection in list(self._connections):
             await connection.send(encode(message))
 
+    async def want_nothing(self) -> None:
+        """Nothing that was saved, nor what will be: an agent that ends need not wait for anybody to store it."""
+        self.discards = True
+        for saved in [m for m in self.seen.values() if isinstance(m, Saved)]:
+            for connection in list(self._connections):
+                with contextlib.suppress(ConnectionClosed):
+                    await connection.send(encode(Discard(saved.attempt, (saved.digest,))))
+
     async def run(self, start: Start) -> Ending:
         await self.send(start)
         return await self.ended(start.attempt)
@@ -172,6 +191,20 @@ class Coordinator:
         found = [n for m in self.seen.values() if isinstance(m, Reports) and m.attempt == attempt for n in m.notices]
         ending = self.ending(attempt)
         return found + list(ending.notices if ending else ())
+
+    def saved(self, attempt: str, kind: str = "checkpoint") -> list[Saved]:
+        return [m for m in self.seen.values() if isinstance(m, Saved) and (m.attempt, m.kind) == (attempt, kind)]
+
+    async def has_saved(self, attempt: str, count: int = 1) -> Saved:
+        await self.until(lambda: len(self.saved(attempt)) >= count)
+        return self.saved(attempt)[count - 1]
+
+    def told(self, attempt: str) -> dict[str, str]:
+        found = [m.told for m in self.seen.values() if isinstance(m, Described) and m.attempt == attempt]
+        return {name: text for told in found for name, text in told.items()}
+
+    def troubles(self) -> list[str]:
+        return [m.error for m in self.seen.values() if isinstance(m, StoreTrouble)]
 
     async def log(self, attempt: str, offset: int = 0, limit: int = 65536) -> LogChunk:
         self._requests += 1
@@ -235,9 +268,17 @@ class Rig:
         self.folder = root / "agent"
         self.coordinator = Coordinator(root / "c.sock")
         self.agent: AgentProcess = None  # type: ignore[assignment]
+        self.files: FilesServer = None  # type: ignore[assignment]
         self._agents: list[AgentProcess] = []
 
+    def open_files(self) -> FilesServer:
+        """A server of checkpoints, for agents that are launched from now on."""
+        self.files = FilesServer(self.root / "f.sock")
+        return self.files
+
     def launch(self, epoch: int = 1, **more: object) -> AgentProcess:
+        if self.files is not None:
+            more = {"files": str(self.root / "f.sock"), **more}
         self.agent = AgentProcess(more.pop("folder", self.folder), self.coordinator.socket, epoch, **more)  # type: ignore[arg-type]
         self._agents.append(self.agent)
         return self.agent
@@ -269,13 +310,27 @@ class Rig:
         await self.coordinator.send(Stop(f"digits:{trial}:1", reason))
         return await self.coordinator.ended(f"digits:{trial}:1")
 
+    def kept(self) -> list[str]:
+        """Checkpoints in the agent's own keeping: ``attempt/level``."""
+        root = self.folder / "checkpoints"
+        folders = [name for name in os.listdir(root) if not name.startswith(".")] if root.exists() else []
+        found = []
+        for folder in folders:
+            with contextlib.suppress(FileNotFoundError):  # the agent has just removed it
+                found += [f"{folder}/{name}" for name in os.listdir(root / folder) if (root / folder / name).is_dir()]
+        return sorted(found)
+
     async def leave(self) -> None:
         """Ends the agent as its provider would; the coordinator goes on meanwhile."""
         await asyncio.to_thread(self.agent.end)
 
     def end(self) -> None:
+        if self.files is not None:
+            self.files.gate.set()
         for agent in self._agents:
             agent.end()
+        if self.files is not None:
+            self.files.close()
 
 
 @pytest.fixture
@@ -289,16 +344,21 @@ def short_path() -> Iterator[Path]:
 def in_rig(short_path: Path) -> Callable[..., None]:
     """Runs a coroutine function with a rig whose agent is connected."""
 
-    def run(scenario: Callable[[Rig], Awaitable[None]], *, launch: bool = True, **more: object) -> None:
+    def run(
+        scenario: Callable[[Rig], Awaitable[None]], *, launch: bool = True, files: bool = False, **more: object
+    ) -> None:
         async def main() -> None:
             rig = Rig(short_path)
             await rig.coordinator.open()
             try:
+                if files:
+                    rig.open_files()
                 if launch:
                     rig.launch(**more)
                     await rig.coordinator.connected()
                 await scenario(rig)
             finally:
+                await rig.coordinator.want_nothing()
                 await asyncio.to_thread(rig.end)
                 await rig.coordinator.close()
 

@@ -9,6 +9,7 @@ import time
 
 import psutil
 
+from clustertune.model.messages import MetricPattern
 from clustertune.model.trial import EndReason
 
 
@@ -260,5 +261,26 @@ def test_the_next_agent_kills_what_was_left_before_it_says_hello(in_rig):
         for process in left:
             process.kill()
         assert rig.coordinator.hellos[1].attempts == ()
+
+    in_rig(scenario)
+
+
+def test_a_last_line_without_its_end_is_a_report_only_of_a_program_that_ended_well(in_rig):
+    async def scenario(rig):
+        loss = (MetricPattern("loss", r"loss=(\S+)"),)
+        first, torn = "echo loss=0.9; ", "printf loss=0.; "
+        for trial, end in enumerate(("kill -9 $$", "exit 3")):
+            ending = await rig.go(rig.spec(command=first + torn + end, shell=True, metrics=loss), trial)
+            assert ending.reason is EndReason.RAISED
+            assert ending.log_tail == "loss=0.9\nloss=0."
+            assert rig.coordinator.values(f"digits:{trial}:1") == [(1, 0.9)]
+        stopped = rig.start(rig.spec(command=first + torn + "sleep 600", shell=True, metrics=loss), 2)
+        await rig.coordinator.send(stopped)
+        await rig.coordinator.until(lambda: rig.coordinator.reports(stopped.attempt))
+        assert (await rig.stop(2)).reason is EndReason.STOPPED
+        assert len(rig.coordinator.values(stopped.attempt)) == 1
+        ending = await rig.go(rig.spec(command=first + "printf loss=0.5", shell=True, metrics=loss), 3)
+        assert ending.reason is EndReason.RETURNED
+        assert rig.coordinator.values("digits:3:1") == [(1, 0.9), (2, 0.5)]
 
     in_rig(scenario)

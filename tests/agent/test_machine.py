@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -72,6 +73,41 @@ def test_a_folder_holds_one_agent_at_a_time(tmp_path):
     assert (tmp_path / "agent").stat().st_mode & 0o777 == 0o700
 
 
+KILLED = """
+import os, pathlib, sys
+from clustertune.agent.folder import Folder
+folder = Folder(pathlib.Path(sys.argv[1]))
+print(folder.socket().parent, folder.temporary("digits:0:1"), flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_the_short_way_that_a_killed_agent_left_is_used_again_and_removed(tmp_path):
+    root = tmp_path / ("long" * 25)
+    killed = subprocess.run([sys.executable, "-c", KILLED, root], stdout=subprocess.PIPE, text=True, check=False)
+    short, temporary = map(Path, killed.stdout.split())
+    assert short.stat().st_mode & 0o777 == 0o700
+    folder = Folder(root)
+    assert (folder.socket().parent, folder.temporary("digits:0:1")) == (short, temporary)
+    folder.close()
+    assert not short.exists()
+
+
+def test_what_else_has_the_name_of_the_short_way_is_left_alone(tmp_path):
+    root = tmp_path / ("long" * 25)
+    first = Folder(root)
+    short = first.socket().parent
+    first.close()
+    short.symlink_to(tmp_path)
+    try:
+        second = Folder(root)
+        assert second.socket().parent != short
+        second.close()
+        assert short.is_symlink()
+    finally:
+        short.unlink()
+
+
 @pytest.mark.parametrize("attempt", ["../../etc/passwd", "..", ".", "a/b:0:1", "x" * 400, "ü" * 200, "a\0b"])
 def test_an_attempts_files_stay_in_their_folder(tmp_path, attempt):
     name = file_name(attempt)
@@ -105,7 +141,7 @@ def test_paths_begin_with_the_interpreter_and_the_sdk():
 
 def test_gpus_are_shown_to_a_trial_only_where_the_machine_has_some(tmp_path):
     start = Start(attempt="a:3:1", config={}, run=RunSpec(workdir="/w"), gpus=(0, 2))
-    paths = {"folder": tmp_path, "socket": tmp_path / "s", "key": "k"}
+    paths = {"folder": tmp_path, "temporary": tmp_path, "socket": tmp_path / "s", "key": "k"}
     assert attempt_environment(start, machine_has_gpus=True, **paths)["CUDA_VISIBLE_DEVICES"] == "0,2"
     assert "CUDA_VISIBLE_DEVICES" not in attempt_environment(start, machine_has_gpus=False, **paths)
     none = Start(attempt="a:3:1", config={}, run=RunSpec(workdir="/w"))
@@ -119,7 +155,7 @@ def test_the_sdk_is_all_that_the_copy_lets_a_program_import(tmp_path):
     found = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/")
     assert found.stdout == "step 1: loss=1\n"
     names = {path.name for path in (tmp_path / "sdk" / "clustertune").iterdir()}
-    assert names == {"__init__.py", "training.py", "agent", "model"}
+    assert names == {"__init__.py", "channel.py", "group.py", "saving.py", "training.py", "agent", "model"}
 
 
 def test_leftovers_are_known_by_pid_and_start_time_and_strangers_are_spared(tmp_path):

@@ -46,6 +46,36 @@ def test_a_pattern_without_its_one_group_is_refused(regex):
         patterns(loss=regex)
 
 
+PIECES = st.sampled_from(
+    ["loss 0.5", "loss nan", "loss low", "loss 1e999", "epoch 3", "epoch 2.0", "epoch 1e3", "epoch -1", "epoch nan",
+     "epoch 9007199254740991", "epoch 9007199254740992", "epoch 9007199254740993", "acc 1_0", "acc", "nothing", ""]
+)  # fmt: skip
+LINES = st.lists(st.lists(PIECES, max_size=4).map(" ".join), max_size=30)
+REGEXES = {"loss": r"loss (\S+)", "epoch": r"epoch (\S+)", "acc": r"acc(?: (?P<value>\S+))?"}
+
+
+@given(LINES, st.lists(st.sampled_from(sorted(REGEXES)), min_size=1, max_size=4), st.integers(0, 30))
+def test_many_lines_at_once_give_what_each_alone_does(lines, names, cut):
+    def reader():
+        return PatternReader([MetricPattern(name, REGEXES[name]) for name in names], "loss", "epoch")
+
+    alone, together = reader(), reader()
+    found = [alone.line(line) for line in lines]
+    batches = [together.lines(lines[:cut]), together.lines(lines[cut:])]
+    reports = [level for batch in batches for level in batch.reports]
+    assert repr(reports) == repr([one.report for one in found if one.report])
+    assert [notice for batch in batches for notice in batch.notices] == [n for one in found for n in one.notices]
+    assert together.why_nothing() == alone.why_nothing()
+
+
+def test_lines_beyond_those_that_are_kept_are_counted_and_matched():
+    reader = patterns(loss=r"loss (\S+)")
+    assert reader.lines(["nothing"] * 30_000).reports == []
+    assert reader.why_nothing().startswith("30000 lines seen")
+    assert reader.lines(["loss 1", "loss 2"]).reports == [(1, {"loss": 1.0}), (2, {"loss": 2.0})]
+    assert reader.why_nothing() == ""
+
+
 def test_json_lines_carry_their_level_or_are_counted():
     reader = JsonLineReader("epoch")
     found = reader.feed(b'{"loss": 1}\n{"loss": 2, "epoch": 7}\n{"loss": 3, "step": 9.0}\n{"loss": 4}\n')
@@ -125,3 +155,19 @@ def test_a_report_whose_level_cannot_be_read_is_left_out_and_the_next_keeps_its_
         None,
         None,
     ]
+
+
+def test_what_no_pattern_matched_is_told_with_the_line_most_like_it():
+    reader = patterns(loss=r"loss=(\S+)", accuracy=r"acc (\S+)")
+    assert reader.why_nothing() == "it printed nothing"
+    reader.lines(["loading data", "Loss: 0.31", "acc 0.5", "epoch 1 of 3", "Loss: 0.25"])
+    assert reader.why_nothing() == r"5 lines seen, none matched 'loss=(\\S+)'; nearest was: 'Loss: 0.31'"
+    reader.line("loss=1")
+    assert reader.why_nothing() == ""
+
+
+def test_looking_for_the_nearest_line_is_bounded():
+    reader = patterns(loss=r"loss=(\S+)")
+    reader.lines(["".join(chr(97 + index // 26**place % 26) for place in range(3)) * 100 for index in range(17_000)])
+    assert reader.why_nothing().startswith("17000 lines seen")
+    assert len(reader.why_nothing()) < 250

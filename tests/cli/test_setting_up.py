@@ -22,8 +22,9 @@ HEAVY = {"rich", "pydantic", "fastapi", "uvicorn", "yaml", "websockets", "asynci
 
 def test_init_lists_templates(cli: Cli) -> None:
     shown = cli("init").stdout
-    assert [line.split()[0] for line in shown.splitlines()[:3]] == ["command", "digits", "minimal"]
-    assert set(json.loads(cli("init", "--json").stdout)) == {"command", "digits", "minimal"}
+    names = ["c", "command", "digits", "json", "minimal", "pytorch", "shell"]
+    assert [line.split()[0] for line in shown.splitlines()[:7]] == names
+    assert list(json.loads(cli("init", "--json").stdout)) == names
 
 
 def test_init_copies_a_template_and_says_what_is_next(cli: Cli) -> None:

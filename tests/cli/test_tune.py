@@ -13,7 +13,7 @@ from tests.cli.conftest import QUICK, SLOW, STUBBORN, Cli, read_until
 from tests.conftest import TestHome
 
 
-@pytest.mark.parametrize("template", ["command", "digits", "minimal"])
+@pytest.mark.parametrize("template", ["c", "command", "digits", "json", "minimal", "pytorch", "shell"])
 def test_each_template_runs_as_it_is(cli: Cli, template: str) -> None:
     cli("init", template)
     done = cli("tune", f"{template}/experiment.yaml", "--plain", "--set", "trials=4")

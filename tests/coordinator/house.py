@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from websockets.asyncio.client import ClientConnection, unix_connect
 
+from clustertune.coordinator import files_server
 from clustertune.coordinator.answers import Answers
 from clustertune.coordinator.coordinator import Coordinator
 from clustertune.coordinator.journal import Journal
@@ -142,6 +143,7 @@ async def house(folder: Path) -> AsyncIterator[House]:
     for instance in coordinator.core.state.instances.values():
         provider.alive[instance.id] = instance.epoch
     server = await coordinator.link.listen(places.agent_socket())
+    files = await files_server.serve(places.files_socket(), coordinator.depot)
     await coordinator.begin()
     running = asyncio.create_task(coordinator.run())
     try:
@@ -150,6 +152,7 @@ async def house(folder: Path) -> AsyncIterator[House]:
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
+        await files.close()
         server.close(close_connections=True)
         await server.wait_closed()
         journal.close()

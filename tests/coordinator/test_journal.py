@@ -294,3 +294,16 @@ def test_facts_that_are_taken_away_while_it_is_in_use_are_missed_at_the_next_sta
     asyncio.run(main())
     with pytest.raises(JournalDamaged, match="5 of 6 facts are missing"):
         Journal(tmp_path / "j")
+
+
+def test_what_is_handed_in_counts_as_backlog_until_it_is_on_disk(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+
+    async def main() -> tuple[int, int]:
+        journal.append(Entry(now=1.0, facts=[fact(0)], reports=[report(0, 1, 0.5)]), lambda: None)
+        waiting = journal.backlog
+        await write(journal, Entry(now=2.0))
+        return waiting, journal.backlog
+
+    assert asyncio.run(main()) == (3, 0)
+    journal.close()

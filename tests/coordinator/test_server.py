@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -182,3 +183,11 @@ def test_a_journal_removed_in_use_ends_the_coordinator_with_words_and_nothing_is
 def test_a_folder_of_results_that_the_journal_does_not_know_is_left_alone(api: Api, home: TestHome) -> None:
     (home.cluster.path / "experiments" / "digits").mkdir(parents=True)
     assert api.ask("POST", "/v1/experiments", submission())[1]["name"] == "digits-2"
+
+
+def test_a_storage_that_cannot_be_used_is_told_before_anything_runs(api: Api, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    status, answer = api.ask("POST", "/v1/experiments", submission(storage=str(tmp_path / "file" / "store")))
+    assert status == 422
+    assert "checkpoints cannot be kept in" in answer["error"]
+    assert api.ask("GET", "/v1/cluster")[1]["experiments"] == []

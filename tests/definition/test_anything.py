@@ -77,4 +77,4 @@ def works(definition: ExperimentDefinition, registry: Registry) -> None:
     registry.make_scheduler(
         scheduler.type, scheduler.options, min_resource=resource.min, max_resource=resource.max, seed=definition.seed
     ).target(0)
-    check_program(definition, Path("/"))
+    check_program(definition, Path("/"), registry=registry)

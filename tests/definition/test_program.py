@@ -36,7 +36,10 @@ def told(project: Path, run: str, extra: str = "") -> list[str]:
     file = project / "experiment.yaml"
     file.write_text(text)
     definition = load_experiment(file, registry=Registry.default())
-    return [str(problem).removeprefix(f"{file}:") for problem in check_program(definition, project)]
+    return [
+        str(problem).removeprefix(f"{file}:")
+        for problem in check_program(definition, project, registry=Registry.default())
+    ]
 
 
 @pytest.mark.parametrize("name", ["train", "alias", "other", "rest", "late", "read", "numpy", "Trainer", "Trainer.fit"])
@@ -108,7 +111,7 @@ def test_a_missing_folder_is_told(project: Path) -> None:
         "run: {call: 'a:b'}\nspace: {x: {type: int, low: 1, high: 2}}\nobjective: {metric: m}\n",
         registry=Registry.default(),
     )
-    [found] = check_program(definition, project / "gone")
+    [found] = check_program(definition, project / "gone", registry=Registry.default())
     assert found.message == f"there is no folder {project / 'gone'}"
 
 

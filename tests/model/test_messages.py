@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clustertune.model import messages as m
+from clustertune.model.checkpoint import CheckpointRef, SavedKind
 from clustertune.model.errors import ProtocolViolation
 from clustertune.model.instance import Gpu, Inventory
 from clustertune.model.trial import Ending, EndReason, Report
@@ -21,6 +22,10 @@ EXAMPLES: list[Any] = [
     m.Started(1, "a:1:1", 77),
     m.Reports(2, "a:1:1", (Report(1, {"x": math.inf, "y": -math.inf, "z": 1e-300}, 0.5),), ("careful",)),
     m.Ended(3, "a:1:1", Ending(EndReason.RAISED, 1, None, "ValueError: ü", "Trace…", 10, "tail", 1.5, ("n",))),
+    m.Held(5, {"a:1:1": ("ab" * 32, "cd" * 32)}),
+    m.Saved(4, "a:1:1", SavedKind.CHECKPOINT, 9, "ab" * 32, 2**40, wanted=False),
+    m.StoreTrouble(5, "a:1:1", "ab" * 32, "the bucket is gone"),
+    m.Described(6, "a:1:1", "cd" * 32, {"packages": ["numpy 2.4"]}, {"data": "s3://x"}),
     m.LogChunk(1, 0, 5, 9, "hello", False),
     m.Welcome(1, 0),
     m.Refused("fenced", "gone"),
@@ -31,8 +36,13 @@ EXAMPLES: list[Any] = [
         m.RunSpec("/w", call="a:b", env={"A": "1"}, metrics=(m.MetricPattern("x", "x=(.*)"),), trial_time_s=3.0),
         target=9,
         gpus=(0, 1),
+        checkpoint=CheckpointRef("ab" * 32, 3, 12),
     ),
     m.Stop("a:1:1", "paused"),
+    m.Go("a:1:1", 27),
+    m.Save("a:1:1"),
+    m.Store("a:1:1", "ab" * 32),
+    m.Discard("a:1:1", ("ab" * 32,)),
     m.LogRequest(1, "a:1:1", -100, 50),
     m.Forget(("a:1:1", "a:2:1")),
     m.Leave("bye"),

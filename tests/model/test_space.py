@@ -300,3 +300,12 @@ def test_impossible_conditions_are_refused(
 def test_spaces_that_say_the_same_are_equal() -> None:
     assert Space({"a": Int(1, 2)}) == Space({"a": Int(1, 2)})
     assert Space({"a": Int(1, 2), "b": Int(1, 2)}) != Space({"b": Int(1, 2), "a": Int(1, 2)})
+
+
+def test_false_and_0_are_two_values_also_where_they_are_counted() -> None:
+    switch = Choice(values=(False, 0))
+    space = Space({"a": Int(low=0, high=1), "switch": switch}, {"a": {"switch": (False,)}})
+    assert len(list(space.grid(2))) == space.size == 3
+    both = Space({"a": Int(low=0, high=1), "switch": switch, "b": Int(low=0, high=1)},
+                 {"a": {"switch": (False,)}, "b": {"switch": (False, 0)}})  # fmt: skip
+    assert len(list(both.grid(2))) == both.size == 6

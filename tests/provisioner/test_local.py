@@ -37,7 +37,7 @@ def provider(folder: Path) -> Iterator[Local]:
 
 def intent(folder: Path, epoch: int = 1, instance: str = "local-0") -> LaunchIntent:
     nobody = folder / "nobody.sock"
-    return LaunchIntent(instance=instance, epoch=epoch, token="the-token", agent_socket=nobody)
+    return LaunchIntent(instance=instance, epoch=epoch, token="the-token", agent_socket=nobody, files_socket=nobody)
 
 
 def pid_of(folder: Path, instance: str = "local-0") -> int:

@@ -17,6 +17,7 @@ def test_a_completed_experiment_tells_best_results_and_what_to_type_next() -> No
         "  solver         sgd",
         "results /home/me/.clustertune/clusters/local/experiments/digits",
         "next    .venv/bin/clustertune results digits   # best trials",
+        "        .venv/bin/clustertune best digits      # the best one: where it came from, what it left",
         "        .venv/bin/clustertune logs digits 7    # output of the best",
     ]
 

@@ -100,7 +100,7 @@ def test_ctrl_c_pauses_and_waits_for_the_trials(api: CoordinatorApi, link: Link)
         last = follow(link, display, interrupts, pause_on_interrupt=True)
     assert (last.state, last.running) == (ExperimentState.PAUSED, ())
     assert sum(request.path.endswith("/pause") for request in api.requests) == 1
-    assert display.said == ["pausing: its trials are being ended; Ctrl-C again leaves at once"]
+    assert display.said == ["pausing: its trials save and end; Ctrl-C again leaves at once"]
 
 
 def test_ctrl_c_only_leaves_where_it_may_not_pause(api: CoordinatorApi, link: Link) -> None:

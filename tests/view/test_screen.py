@@ -86,6 +86,12 @@ def test_what_is_unbounded_has_no_bar() -> None:
     assert lines(screen(endless, width=80, height=24))[1] == "12 trials ended  143 reports"
 
 
+def test_trials_that_wait_to_be_promoted_are_counted() -> None:
+    waiting = experiment(counts={"paused": 30, "completed": 2, "running": 2})
+    shown = lines(screen(waiting, width=100, height=24), 100)
+    assert shown[1].endswith("2/64 trials ended, 30 paused  143 reports")
+
+
 def test_a_resource_without_a_maximum_is_a_bare_number() -> None:
     shown = lines(screen(experiment(max_resource=None), width=80, height=24))
     assert any(line.split()[:3] == ["12", "running", "3"] for line in shown)

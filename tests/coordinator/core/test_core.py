@@ -9,7 +9,6 @@ import pytest
 from clustertune.coordinator.core import commands as c
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core import facts as f
-from clustertune.coordinator.core.fleet import LOST_AFTER_S
 from clustertune.model.trial import EndReason, ExperimentState, TrialState
 from tests.coordinator.core.world import World
 
@@ -22,17 +21,6 @@ ASHA = {
 
 def facts(world: World, kind: type) -> list[f.Fact]:
     return [fact for _, fact in world.journal if isinstance(fact, kind)]
-
-
-def test_an_experiment_launches_a_machine_and_fills_its_slots() -> None:
-    world = World()
-    world.submit()
-    assert world.commands == [c.Launch(instance="local-0", epoch=1)]
-    world.join(slots=2)
-    assert world.started() == ["digits:0:1", "digits:1:1"]
-    assert world.trial(0).state is TrialState.STARTING
-    world.ran(0)
-    assert world.trial(0).state is TrialState.RUNNING
 
 
 def test_a_free_slot_is_filled_by_the_same_step_that_freed_it() -> None:
@@ -67,15 +55,6 @@ def test_maximizing_turns_the_sign_once() -> None:
     world.report(0, 2, accuracy=0.95)
     assert world.experiment().state is ExperimentState.COMPLETED
     assert world.experiment().reason == "the target 0.9 is reached"
-
-
-def test_a_trial_that_ends_without_a_value_has_failed() -> None:
-    world = World()
-    world.submit()
-    world.join(slots=1)
-    world.end(0)
-    assert world.trial(0).state is TrialState.FAILED
-    assert world.trial(0).error == "ended without reporting 'error'"
 
 
 def test_asha_stops_the_worse_trial_and_the_agent_is_told() -> None:
@@ -167,61 +146,6 @@ def test_a_report_without_the_objective_counts_as_missing_at_a_rung() -> None:
     assert "holds no 'error', only loss" in world.trial(1).notices[0]
 
 
-def test_a_failure_is_tried_again_as_often_as_retries_says() -> None:
-    world = World()
-    world.submit(retries=1)
-    world.join(slots=1)
-    world.end(0, EndReason.RAISED, "ValueError: no")
-    assert world.trial(0).state is TrialState.STARTING
-    assert world.started() == ["digits:0:1", "digits:0:2"]
-    world.end(0, EndReason.RAISED, "ValueError: no")
-    assert world.trial(0).state is TrialState.FAILED
-
-
-def test_the_machines_failures_do_not_count_against_retries() -> None:
-    world = World()
-    world.submit(retries=0)
-    for epoch in range(1, 5):
-        world.join(slots=1, epoch=epoch)
-        world.send(e.InstanceVanished(instance="local-0", epoch=epoch, reason="killed"), after_s=100)
-    world.join(slots=1, epoch=5)
-    assert world.trial(0).attempts == 5
-    assert world.trial(0).failures == 0
-
-
-def test_three_trials_that_fail_alike_at_first_end_the_experiment_with_the_traceback() -> None:
-    world = World()
-    world.submit(trials=20)
-    world.join(slots=2)
-    for number in range(3):
-        world.end(number, EndReason.RAISED, f"ValueError: shapes ({number}, 3) differ")
-    experiment = world.experiment()
-    assert experiment.state is ExperimentState.FAILED
-    assert experiment.reason.startswith("the first attempts of 3 trials all failed in the same way: ValueError")
-    assert ("digits:3:1", "stopped") in world.stops()
-
-
-def test_failures_that_differ_or_follow_a_success_do_not_end_the_experiment() -> None:
-    world = World()
-    world.submit(trials=20)
-    world.join(slots=1)
-    world.end(0, EndReason.RAISED, "ValueError: a")
-    world.end(1, EndReason.RAISED, "KeyError: b")
-    for number in range(2, 9):
-        world.end(number, EndReason.RAISED, "ValueError: a")
-    assert world.experiment().state is ExperimentState.RUNNING
-
-
-def test_an_experiment_whose_trials_all_fail_differently_has_failed() -> None:
-    world = World()
-    world.submit(trials=2)
-    world.join(slots=1)
-    world.end(0, EndReason.RAISED, "ValueError: a")
-    world.end(1, EndReason.RAISED, "KeyError: b")
-    assert world.experiment().state is ExperimentState.FAILED
-    assert world.experiment().reason == "no trial reported a finite error"
-
-
 def test_a_pause_ends_attempts_and_a_resume_runs_those_trials_first() -> None:
     world = World()
     world.submit()
@@ -265,55 +189,6 @@ def test_a_stop_is_for_good() -> None:
     assert world.trial(0).state is TrialState.STOPPED
     world.send(e.ResumeAsked(experiment="digits"))
     assert world.experiment().state is ExperimentState.STOPPED
-
-
-def test_what_a_fenced_epoch_says_changes_nothing() -> None:
-    world = World()
-    world.submit()
-    world.join(slots=1)
-    old = world.trial(0).current
-    assert old is not None
-    world.send(e.InstanceVanished(instance="local-0", epoch=1, reason="killed"))
-    world.send(e.Ticked(), after_s=5)
-    world.join(slots=1, epoch=2)
-    assert world.trial(0).current is not None
-    before = len(world.journal)
-    world.send(e.Reported(instance="local-0", epoch=1, attempt=old.id, reports=()))
-    world.send(e.AttemptRan(instance="local-0", epoch=1, attempt=old.id))
-    assert len(world.journal) == before
-
-
-def test_an_agent_unheard_of_for_two_minutes_loses_its_attempts() -> None:
-    world = World()
-    world.submit()
-    world.join(slots=1)
-    world.send(e.AgentDisconnected(instance="local-0", epoch=1))
-    for _ in range(int(LOST_AFTER_S) - 2):
-        world.send(e.Ticked(), after_s=1)
-    assert world.trial(0).current is not None
-    for _ in range(4):
-        world.send(e.Ticked(), after_s=1)
-    assert world.trial(0).state is TrialState.PENDING
-
-
-def test_the_time_that_the_coordinator_slept_counts_against_no_agent() -> None:
-    world = World()
-    world.submit()
-    world.join(slots=1)
-    world.send(e.Ticked(), after_s=1)
-    world.send(e.AgentDisconnected(instance="local-0", epoch=1))
-    world.send(e.Ticked(), after_s=3600)
-    assert world.trial(0).current is not None
-
-
-def test_a_returning_agent_is_told_again_what_it_should_run_and_end() -> None:
-    world = World()
-    world.submit()
-    world.join(slots=2)
-    world.send(e.AgentDisconnected(instance="local-0", epoch=1))
-    world.send(e.StopAsked(experiment="digits"))
-    commands = world.join(slots=2)
-    assert [type(x).__name__ for x in commands] == ["StartAttempt", "StopAttempt"] * 2
 
 
 def test_repeated_steps_of_a_later_attempt_are_kept_and_counted_once() -> None:
@@ -363,87 +238,6 @@ def test_parallel_bounds_the_trials_at_once() -> None:
     assert len(world.experiment().active) == 1
 
 
-def test_two_experiments_share_the_slots_evenly() -> None:
-    world = World()
-    world.submit("a")
-    world.submit("b")
-    world.join(slots=4)
-    assert len(world.experiment("a").active) == len(world.experiment("b").active) == 2
-
-
-def test_a_trial_that_fits_on_no_machine_fails_the_experiment_with_the_remedy() -> None:
-    world = World()
-    world.submit(per_trial={"cpus": 64})
-    world.join(slots=None, cpus=2)
-    assert world.experiment().state is ExperimentState.FAILED
-    assert "lower per_trial.cpus" in world.experiment().reason
-
-
-def test_fractions_of_a_gpu_share_a_card_and_whole_ones_do_not() -> None:
-    world = World()
-    world.submit("small", per_trial={"cpus": 0.1, "gpus": 0.5}, trials=2)
-    world.submit("large", per_trial={"cpus": 0.1, "gpus": 1}, trials=2)
-    world.join(slots=None, gpus=2)
-    small = {world.trial(n, "small").current.gpus for n in (0, 1)}  # type: ignore[union-attr]
-    assert len(small) == 1
-    assert len(world.experiment("large").active) == 1
-
-
-def test_a_machine_that_will_not_start_is_tried_again_ever_more_slowly() -> None:
-    world = World()
-    world.submit()
-    for epoch in (1, 2, 3):
-        world.send(e.LaunchFailed(instance="local-0", epoch=epoch, error="no"))
-        assert world.core.launch_problem == "no"
-        world.send(e.Ticked(), after_s=60)
-    launches = [x.epoch for x in world.commands if isinstance(x, c.Launch)]
-    assert launches == [1, 2, 3, 4]
-
-
-def test_idle_machines_are_let_go() -> None:
-    world = World()
-    world.submit(trials=1)
-    world.join(slots=1)
-    world.report(0, 1, error=0.1)
-    world.end(0)
-    world.send(e.Ticked(), after_s=61)
-    assert isinstance(world.commands[-1], c.Terminate)
-    assert not world.core.state.instances
-
-
-def test_a_restart_without_the_secrets_starts_nothing_until_they_come_back() -> None:
-    world = World()
-    world.submit(secrets=["HF_TOKEN"], trials=4)
-    world.join(slots=1)
-    fresh = world.restarted()
-    fresh.join(slots=2)
-    assert fresh.started() == ["digits:0:1"]
-    fresh.send(e.ResumeAsked(experiment="digits", secrets=True))
-    assert fresh.started() == ["digits:0:1", "digits:1:1"]
-
-
-def test_a_demand_that_no_machine_meets_is_refused_also_when_the_machine_is_there_already() -> None:
-    world = World()
-    world.submit(trials=1)
-    world.join(slots=None, cpus=2)
-    large = world.submit("large", per_trial={"cpus": 64})
-    assert large.state is ExperimentState.FAILED
-
-
-def test_a_leaving_coordinator_starts_nothing_and_its_trials_run_again_when_it_is_back() -> None:
-    world = World()
-    world.submit(trials=4)
-    world.join(slots=2)
-    world.now += 1
-    step = world.core.leave(world.now, stop_agents=True)
-    world.journal += [(world.now, fact) for fact in step.facts]
-    assert [type(x) for x in step.commands] == [c.Terminate]
-    assert world.send(e.Ticked()) == []
-    fresh = world.restarted()
-    fresh.join(slots=2, epoch=2)
-    assert fresh.started() == ["digits:0:2", "digits:1:2"]
-
-
 @pytest.mark.parametrize("level", [0, -3, 2**53 + 1, 10**30])
 def test_a_level_that_is_none_is_left_out_and_said(level: int) -> None:
     world = World()
@@ -452,49 +246,6 @@ def test_a_level_that_is_none_is_left_out_and_said(level: int) -> None:
     world.report(0, level, error=0.5)
     assert world.reports == []
     assert "levels are whole numbers from 1 to 2**53" in world.trial(0).notices[0]
-
-
-def test_a_trial_past_its_time_keeps_what_it_reported_and_one_that_said_nothing_is_tried_again() -> None:
-    world = World()
-    world.submit(retries=1, trials=2)
-    world.join(slots=2)
-    world.report(0, 1, error=0.5)
-    world.end(0, EndReason.TIMEOUT, "ran longer than trial_time")
-    assert world.trial(0).state is TrialState.STOPPED
-    world.end(1, EndReason.TIMEOUT, "ran longer than trial_time")
-    assert world.trial(1).attempts == 2
-    world.end(1, EndReason.TIMEOUT, "ran longer than trial_time")
-    assert world.trial(1).state is TrialState.FAILED
-
-
-def test_a_program_that_ran_and_cannot_be_started_any_more_holds_the_experiment_and_loses_no_trial() -> None:
-    world = World()
-    world.submit(trials=50)
-    world.join(slots=2)
-    world.report(0, 1, error=0.5)
-    world.end(0)
-    gone = "the working directory /x does not exist"
-    for number in (1, 2):
-        world.end(number, EndReason.UNSTARTABLE, gone)
-    experiment = world.experiment()
-    assert experiment.state is ExperimentState.PAUSED
-    assert experiment.reason == f"trials cannot be started any more: {gone}"
-    assert experiment.counts[TrialState.FAILED] == 0
-    world.send(e.ResumeAsked(experiment="digits"))
-    assert world.started()[-2:] == ["digits:2:2", "digits:1:2"]
-
-
-def test_a_trial_that_cannot_be_started_twice_has_failed_and_the_others_go_on() -> None:
-    world = World()
-    world.submit(trials=3)
-    world.join(slots=1)
-    world.report(0, 1, error=0.5)
-    world.end(0)
-    world.end(1, EndReason.UNSTARTABLE, "no such program: foo")
-    world.send(e.ResumeAsked(experiment="digits"))
-    world.end(1, EndReason.UNSTARTABLE, "no such program: foo")
-    assert world.trial(1).state is TrialState.FAILED
-    assert world.trial(2).state is TrialState.STARTING
 
 
 def test_repeated_steps_are_not_in_the_number_of_reports() -> None:
@@ -511,14 +262,23 @@ def test_repeated_steps_are_not_in_the_number_of_reports() -> None:
     assert world.restarted().experiment().reports == 2
 
 
-def test_failures_after_a_restart_are_not_the_first_where_a_trial_had_succeeded_before() -> None:
+def test_an_incumbent_that_gets_better_with_every_report_costs_one_fact_and_is_known_after_a_restart() -> None:
     world = World()
-    world.submit(trials=20)
+    world.submit(trials=1, resource={"name": "epoch"})
     world.join(slots=1)
-    world.report(0, 1, error=0.5)
-    world.end(0)
-    fresh = world.restarted()
-    fresh.join(slots=1)
-    for number in range(1, 6):
-        fresh.end(number, EndReason.RAISED, "ValueError: a")
-    assert fresh.experiment().state is ExperimentState.RUNNING
+    for level in range(1, 101):
+        world.report(0, level, error=1 / level)
+    assert len(facts(world, f.Improved)) == 1
+    again = world.restarted().experiment()
+    assert (again.best, again.best_loss, again.best_resource) == (0, 0.01, 100)
+
+
+def test_where_the_last_report_counts_it_counts_after_a_restart_too() -> None:
+    world = World()
+    world.submit(trials=1, objective={"metric": "error", "goal": "minimize", "take": "last"})
+    world.join(slots=1)
+    for level, error in ((1, 0.5), (2, 0.3), (3, 0.4)):
+        world.report(0, level, error=error)
+    for experiment in (world.experiment(), world.restarted().experiment()):
+        assert (experiment.best_loss, experiment.best_resource) == (0.4, 3)
+        assert (experiment.trials[0].best_loss, experiment.trials[0].best_resource) == (0.4, 3)

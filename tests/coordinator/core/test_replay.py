@@ -16,13 +16,35 @@ from tests.coordinator.core.world import World, progress
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["ran", "report", "end", "die", "drop", "join", "pause", "resume", "tick", "stop"]),
+        st.sampled_from(
+            [
+                "ran",
+                "report",
+                "end",
+                "die",
+                "drop",
+                "join",
+                "pause",
+                "resume",
+                "tick",
+                "stop",
+                "save",
+                "stored",
+                "climb",
+            ]
+        ),
         st.integers(0, 5),
         st.floats(0, 1) | st.just(math.nan),
         st.sampled_from([r for r in EndReason if r is not EndReason.LOST]),
     ),
     max_size=60,
 )
+
+SCHEDULERS = st.sampled_from(["asha", "asha-promotion", "swapping"])
+
+
+def chosen(scheduler: str) -> dict[str, Any]:
+    return {"type": scheduler, **({"reduction_factor": 2} if scheduler != "swapping" else {})}
 
 
 def view(core: Core) -> dict[str, Any]:
@@ -31,13 +53,18 @@ def view(core: Core) -> dict[str, Any]:
     for experiment in core.state.experiments.values():
         seen[experiment.name] = {
             "state": experiment.state,
-            "best": (experiment.best, experiment.best_loss),
+            "best": (experiment.best, experiment.best_loss, experiment.best_resource),
             "counts": {state: count for state, count in experiment.counts.items() if count},
             "reports": experiment.reports,
             "trials": [
                 (t.config, t.state, t.attempts, t.resource, t.best_loss, t.failures, t.target, t.cut)
                 for t in experiment.trials
             ],
+            "kept": [
+                (t.kept, t.parked, t.held, t.parent, t.origin, t.awaits, t.current and t.current.checkpoint)
+                for t in experiment.trials
+            ],
+            "heirs": (experiment.heirs, experiment.clones, experiment.keepers),
             "active": sorted(experiment.active),
             "pending": list(experiment.pending),
             "flat": experiment.ended_since_best,
@@ -46,20 +73,35 @@ def view(core: Core) -> dict[str, Any]:
     return seen
 
 
+def climb(world: World, trial: int, value: float) -> None:
+    """To the target, and wherever the scheduler then wants it."""
+    world.report(trial, max(world.trial(trial).target or 1, (world.trial(trial).resource or 0) + 1), error=value)
+    current = world.trial(trial).current
+    if current is not None and current.stop == "paused":
+        world.end(trial, EndReason.PAUSED)
+
+
 def play(world: World, steps: list[tuple[str, int, float, EndReason]]) -> None:
     for action, number, value, reason in steps:
         experiment = world.experiment()
         active = sorted(experiment.active)
         instance = world.core.state.instances.get("local-0")
-        if action in ("ran", "report", "end") and active:
+        if action in ("ran", "report", "end", "save", "climb") and active:
             trial = active[number % len(active)]
             if action == "ran":
                 world.ran(trial)
+            elif action == "climb":
+                climb(world, trial, value)
+            elif action == "save":
+                world.save(trial, world.trial(trial).resource or 1, str(number), wanted=value > 0.5)
             elif action == "report":
                 at = world.trial(trial).current.resource  # type: ignore[union-attr]
                 world.report(trial, at + number, error=value)
             else:
                 world.end(trial, reason, "Error: x" if reason is EndReason.RAISED else "")
+        elif action == "stored" and experiment.keepers:
+            kept = experiment.trials[max(experiment.keepers)].kept[-1]
+            world.stored(kept.ref.digest, kept.attempt)
         elif action == "die" and instance is not None:
             world.send(e.InstanceVanished(instance="local-0", epoch=instance.epoch, reason="killed"))
         elif action == "drop" and instance is not None:
@@ -77,12 +119,13 @@ def play(world: World, steps: list[tuple[str, int, float, EndReason]]) -> None:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(steps=STEPS)
-def test_a_restart_from_the_journal_gives_the_state_that_was(steps: list[tuple[str, int, float, EndReason]]) -> None:
+@given(steps=STEPS, scheduler=SCHEDULERS)
+def test_a_restart_from_the_journal_gives_the_state_that_was(
+    steps: list[tuple[str, int, float, EndReason]], scheduler: str
+) -> None:
     world = World()
-    world.submit(
-        trials=8, retries=1, scheduler={"type": "asha"}, resource={"name": "epoch", "min": 1, "max": 9}, seed=3
-    )
+    levels = {"name": "epoch", "min": 1, "max": 9}
+    world.submit(trials=8, retries=1, scheduler=chosen(scheduler), resource=levels, seed=3)
     world.join(slots=3)
     play(world, steps)
     fresh = World(now=world.now)
@@ -93,12 +136,12 @@ def test_a_restart_from_the_journal_gives_the_state_that_was(steps: list[tuple[s
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(steps=STEPS)
+@given(steps=STEPS, scheduler=SCHEDULERS)
 def test_left_to_run_every_experiment_ends_and_every_trial_once(
-    steps: list[tuple[str, int, float, EndReason]],
+    steps: list[tuple[str, int, float, EndReason]], scheduler: str
 ) -> None:
     world = World()
-    world.submit(trials=6, scheduler={"type": "asha"}, resource={"name": "epoch", "min": 1, "max": 9})
+    world.submit(trials=6, scheduler=chosen(scheduler), resource={"name": "epoch", "min": 1, "max": 9})
     world.join(slots=3)
     play(world, steps)
     world = world.restarted()
@@ -114,8 +157,8 @@ def test_left_to_run_every_experiment_ends_and_every_trial_once(
         else:
             trial = min(world.experiment().active)
             world.report(trial, (world.trial(trial).resource or 0) + 1, error=0.5)
-            if trial in world.experiment().active:
-                world.end(trial)
+            if (current := world.trial(trial).current) is not None:
+                world.end(trial, EndReason.PAUSED if current.stop == "paused" else EndReason.RETURNED)
     assert world.experiment().state.ended
     ends: dict[int, int] = {}
     for _, fact in world.journal:

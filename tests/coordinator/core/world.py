@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from clustertune.coordinator.core import commands as c
 from clustertune.coordinator.core import events as e
@@ -13,9 +14,12 @@ from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core.core import Core
 from clustertune.coordinator.core.state import Experiment, Progress, Trial
 from clustertune.definition.experiment import ExperimentDefinition
+from clustertune.model.checkpoint import SavedKind
 from clustertune.model.instance import Gpu, Inventory
 from clustertune.model.trial import Ending, EndReason, Report
 from clustertune.search.registry import Registry
+
+C = TypeVar("C", bound=c.Command)
 
 DEFINITION: dict[str, Any] = {
     "name": "digits",
@@ -27,13 +31,31 @@ DEFINITION: dict[str, Any] = {
 }
 
 
+def two_machines() -> World:
+    """A world whose cluster has two of them."""
+    names = ("local-0", "local-1")
+    return World(core=new_core(names), instances=names)
+
+
 def definition(**changes: Any) -> dict[str, Any]:
     return dict(ExperimentDefinition.from_plain({**DEFINITION, **changes}).to_plain())
 
 
+REGISTRY = Registry(
+    {"random": "clustertune.search.searchers.random:RandomSearch"},
+    {
+        "fifo": "clustertune.search.schedulers.fifo:Fifo",
+        "asha": "clustertune.search.schedulers.asha:Asha",
+        "asha-promotion": "clustertune.search.schedulers.asha_promotion:AshaPromotion",
+        "swapping": "tests.coordinator.core.schedulers:Swapping",
+        "dismissing": "tests.coordinator.core.schedulers:Dismissing",
+    },
+)
+
+
 def new_core(instances: tuple[str, ...] = ("local-0",)) -> Core:
     return Core(
-        algorithms=Registry.default(),
+        algorithms=REGISTRY,
         env={},
         instances=instances,
         idle_timeout_s=60.0,
@@ -46,6 +68,7 @@ class World:
     """Sends events a second apart and keeps everything that came of them, as the shell and the journal would."""
 
     core: Core = field(default_factory=new_core)
+    instances: tuple[str, ...] = ("local-0",)
     now: float = 1_000.0
     journal: list[tuple[float, f.Fact]] = field(default_factory=list)
     reports: list[c.ReportRow] = field(default_factory=list)
@@ -90,9 +113,38 @@ class World:
         ending = Ending(reason=reason, error=error, elapsed_s=1.0)
         return self.send(e.AttemptOver(**self._who(trial, name), ending=ending))
 
+    def save(
+        self,
+        trial: int,
+        resource: int,
+        digest: str = "",
+        *,
+        wanted: bool = True,
+        kind: SavedKind = SavedKind.CHECKPOINT,
+        size: int = 1,
+    ) -> str:
+        """The trial's agent holds a checkpoint; its digest."""
+        digest = digest or f"{trial}-{resource}"
+        what = {"kind": kind, "resource": resource, "digest": digest, "size_bytes": size, "wanted": wanted}
+        self.send(e.CheckpointSaved(**self._who(trial, "digits"), **what))
+        return digest
+
+    def stored(self, digest: str, attempt: str) -> None:
+        self.send(e.CheckpointStored(attempt=attempt, digest=digest))
+
+    def of(self, kind: type[C]) -> list[C]:
+        """The commands of one kind, oldest first."""
+        return [command for command in self.commands if isinstance(command, kind)]
+
     def restarted(self) -> World:
         """The same world after the coordinator was killed and came back, from what is on disk alone."""
-        fresh = World(core=new_core(), now=self.now, journal=list(self.journal), reports=list(self.reports))
+        fresh = World(
+            core=new_core(self.instances),
+            instances=self.instances,
+            now=self.now,
+            journal=list(self.journal),
+            reports=list(self.reports),
+        )
         for now, fact in self.journal:
             kind, version, body = f.write(fact)
             fresh.core.fold.replay(f.read(kind, version, body), now)
@@ -143,8 +195,13 @@ def check(core: Core) -> None:
             assert (trial.current is not None) == occupied, trial
             assert (trial.number in experiment.active) == occupied, trial
             assert (trial.number in experiment.pending) == (trial.state.value == "pending"), trial
+            assert (trial.number in experiment.keepers) == bool(trial.kept), trial
+            assert (trial.number in experiment.heirs) == (trial.parent is not None and not trial.state.ended), trial
+            parents = {experiment.trials[heir].parent for heir in experiment.heirs}
+            assert not (trial.state.ended and trial.kept) or trial.number in {experiment.best, *parents}, trial
+        assert experiment.copies == Counter(kept.ref.digest for kept in experiment.all_kept())
         assert sum(experiment.counts.values()) == len(experiment.trials)
-        assert experiment.limit is None or len(experiment.trials) <= experiment.limit
+        assert experiment.limit is None or len(experiment.trials) - experiment.clones <= experiment.limit
         assert len(set(experiment.pending)) == len(experiment.pending)
     for instance in state.instances.values():
         if instance.room is None:
