@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
+from clustertune.model.space import Space
 from clustertune.model.trial import Config, TrialState
 
 
@@ -36,6 +37,43 @@ class Searcher(Protocol):
 
     def forget(self, trial: int) -> None:
         """``trial`` will report no more without having been worth anything (failed, infeasible)."""
+        ...
+
+
+class SlowSearcher(Protocol):
+    """Proposes configurations from what it learned, and takes its time: it lives in a process of its own.
+
+    What it proposes is a function of its seed and of what it was told, in that order, and of nothing else: neither of
+    the proposals that it made before, nor of a clock. So it can be made anew at any moment and told everything again.
+    The coordinator asks ahead of need; where nothing is ready it fills in with a quasi-random configuration.
+    """
+
+    @staticmethod
+    def design(options: Any, *, space: Space) -> int:
+        """How many quasi-random configurations come before the first proposal; at least 1."""
+        ...
+
+    def created(self, trial: int, config: Config) -> None:
+        """There is such a trial from now on, whoever proposed it. It is pending until it was observed or forgotten."""
+        ...
+
+    def observe(self, trial: int, resource: int, loss: float) -> None:
+        """``trial`` reached ``resource`` with ``loss``, which may be NaN or infinite. The last word on a level counts.
+
+        The trial may be observed at higher levels later; at its end it is told of once more, with its value and the
+        level of that.
+        """
+        ...
+
+    def forget(self, trial: int) -> None:
+        """``trial`` failed or is infeasible, and reports no more."""
+        ...
+
+    def propose(self, count: int) -> list[Config]:
+        """At most ``count`` configurations, none of them twice nor tried before; none at all: there is nothing more.
+
+        The first n of them do not depend on ``count``.
+        """
         ...
 
 
