@@ -12,6 +12,7 @@ from clustertune.model.errors import Mistake, NoSuchName
 from clustertune.model.space import Space
 from clustertune.model.trial import Value
 from clustertune.search.contracts import Scheduler, Searcher
+from clustertune.search.searchers.spread import StandIn
 
 _SEARCHERS = {
     "random": "clustertune.search.searchers.random:RandomSearch",
@@ -101,6 +102,15 @@ class Registry:
         searcher: Searcher = cls(space=space, seed=seed, initial=initial, options=_read_options(cls, name, options))
         return searcher
 
+    def searcher_design(self, name: str, options: Mapping[str, object], *, space: Space) -> int | None:
+        """For a slow searcher how many trials come before its first proposal; None for one that answers at once."""
+        cls = self._searchers.load(name)
+        return max(1, int(cls.design(_read_options(cls, name, options), space=space))) if _is_slow(cls) else None
+
+    def make_stand_in(self, *, space: Space, seed: int, initial: Sequence[Mapping[str, Value]] = ()) -> StandIn:
+        """What to try while a slow searcher has nothing ready."""
+        return StandIn(space, seed, initial)
+
     def make_scheduler(
         self, name: str, options: Mapping[str, object], *, min_resource: int, max_resource: int | None, seed: int
     ) -> Scheduler:
@@ -144,6 +154,10 @@ class _Kind:
 
     def _installed(self) -> Mapping[str, EntryPoint]:
         return {entry.name: entry for entry in entry_points(group=self._group)}
+
+
+def _is_slow(cls: Any) -> bool:
+    return hasattr(cls, "propose")
 
 
 def _options_class(cls: Any) -> type[Any]:

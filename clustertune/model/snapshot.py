@@ -24,6 +24,8 @@ class TrialRow:
     """One trial. ``value`` is its best report (or last, as the objective says), with the user's sign.
 
     ``elapsed_s`` is the time that its attempts ran, all together. ``error`` is one line about the last failure.
+    ``source`` says what proposed the configuration where it was not the searcher: ``initial`` (the user), ``design``
+    (before the searcher had anything to learn from), ``fill-in`` (it had nothing ready).
     """
 
     trial: int
@@ -37,6 +39,7 @@ class TrialRow:
     instance: str = ""
     error: str = ""
     notices: tuple[str, ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True)

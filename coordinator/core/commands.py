@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from clustertune.coordinator.core.ahead import Told
 from clustertune.coordinator.core.facts import Fact
 from clustertune.model.checkpoint import CheckpointRef
 from clustertune.model.messages import RunSpec
@@ -111,6 +113,19 @@ class TidyStorage:
     experiment: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggest:
+    """Have the experiment's slow searcher propose ``count`` configurations from the first ``known`` things of ``told``.
+
+    ``told`` only grows, and begins with all that earlier commands had: what the searcher was told before may be spared.
+    """
+
+    experiment: str
+    told: Sequence[Told]
+    known: int
+    count: int
+
+
 Command = (
     StartAttempt
     | StopAttempt
@@ -123,6 +138,7 @@ Command = (
     | DiscardCheckpoints
     | DeleteStored
     | TidyStorage
+    | Suggest
 )
 
 

@@ -14,6 +14,7 @@ from clustertune.coordinator.core.fleet import Fleet
 from clustertune.coordinator.core.fold import Algorithms, Fold
 from clustertune.coordinator.core.slots import Slots
 from clustertune.coordinator.core.state import State
+from clustertune.coordinator.core.suggestions import Suggestions
 from clustertune.coordinator.core.trials import Trials
 
 
@@ -38,7 +39,8 @@ class Core:
         self._checkpoints = checkpoints = Checkpoints(self._desk)
         self._experiments = experiments = Experiments(self._desk, checkpoints)
         trials = Trials(self._desk, experiments, checkpoints)
-        self._slots = Slots(self._desk, experiments)
+        self._suggestions = suggestions = Suggestions(self._desk)
+        self._slots = Slots(self._desk, experiments, suggestions)
         self._fleet = Fleet(
             self._desk,
             experiments,
@@ -71,6 +73,8 @@ class Core:
             e.CheckpointDeleted: checkpoints.deleted,
             e.StorageTidied: checkpoints.storage_tidied,
             e.AttemptDescribed: trials.described,
+            e.Suggested: suggestions.suggested,
+            e.SuggestingFailed: suggestions.failed,
         }
 
     @property
@@ -98,6 +102,7 @@ class Core:
         self._handlers[type(event)](event)
         if not self._leaving:
             self._slots.fill()
+            self._suggestions.ask()
             self._fleet.size()
         return step
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from clustertune.model.checkpoint import SavedKind
 from clustertune.model.instance import Inventory
-from clustertune.model.trial import Ending, Report
+from clustertune.model.trial import Config, Ending, Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +166,23 @@ class StorageTidied:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Suggested:
+    """A slow searcher's proposals, made from the first ``known`` things that it was told; none: there is nothing more."""
+
+    experiment: str
+    known: int
+    configs: tuple[Config, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestingFailed:
+    """A slow searcher proposes nothing for now: it raised, or its process died."""
+
+    experiment: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptDescribed:
     """What ran: ``provenance`` names ``content``, which comes along the first time."""
 
@@ -197,5 +214,7 @@ Happening = (
     | StoringFailed
     | CheckpointDeleted
     | StorageTidied
+    | Suggested
+    | SuggestingFailed
     | AttemptDescribed
 )

@@ -35,13 +35,18 @@ class ExperimentChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialCreated:
-    """The searcher's suggestion, and the number of observations that it was computed from; or a clone of ``parent``."""
+    """The searcher's suggestion, or a clone of ``parent``.
+
+    ``observations``: how much it was computed from: the number of reports that the scheduler had seen, or for a slow
+    searcher how many things it had been told. ``source``: what stood in for the searcher; empty for the searcher itself.
+    """
 
     experiment: str
     trial: int
     config: Config
     observations: int = 0
     parent: int | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,13 +119,18 @@ class Improved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnded:
-    """How the current attempt ended, and what that made of its trial."""
+    """How the current attempt ended, and what that made of its trial.
+
+    ``loss`` is the trial's value, reached at level ``resource``, where this was its end and it has one.
+    """
 
     experiment: str
     trial: int
     attempt: int
     ending: Ending
     state: TrialState
+    resource: int | None = None
+    loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core import fold_checkpoints
+from clustertune.coordinator.core.ahead import Ahead, StandIn
 from clustertune.coordinator.core.placement import Room
 from clustertune.coordinator.core.state import (
     NOTICES_KEPT,
@@ -24,6 +25,7 @@ from clustertune.model.space import Space
 from clustertune.model.trial import Config, EndReason, ExperimentState, TrialState, attempt_id
 from clustertune.search.contracts import Scheduler, Searcher
 
+_FILLED_IN = "quasi-random: the searcher had nothing ready"
 _THE_PROGRAMS_FAULT = (EndReason.RAISED, EndReason.TIMEOUT)
 _STILL_OR_FAILED = (TrialState.PENDING, TrialState.PAUSED, TrialState.FAILED)
 
@@ -40,6 +42,12 @@ class Algorithms(Protocol):
     ) -> Scheduler: ...
 
     def scheduler_pauses(self, name: str, options: Mapping[str, Any]) -> bool: ...
+
+    def searcher_design(self, name: str, options: Mapping[str, Any], *, space: Space) -> int | None:
+        """None for a searcher that answers at once; for a slow one how many trials come before its first proposal."""
+        ...
+
+    def make_stand_in(self, *, space: Space, seed: int, initial: tuple[Config, ...]) -> StandIn: ...
 
 
 class Fold:
@@ -92,7 +100,7 @@ class Fold:
             experiment.searcher.observe(fact.trial, fact.resource, fact.loss)
         self.apply(fact, now)
         if isinstance(fact, f.AttemptEnded | f.TrialMoved) and fact.state.ended:
-            tell_end(self.state.experiments[fact.experiment], fact.trial, fact.state)
+            tell_end(self.state.experiments[fact.experiment], fact)
 
     def restore(self, progress: Iterable[Progress]) -> None:
         """Puts back what lives in the table of curves and not in the facts."""
@@ -130,13 +138,7 @@ class Fold:
                 pauses=self._algorithms.scheduler_pauses(definition.scheduler.type, definition.scheduler.options),
             ),
             demand=definition.per_trial.demand,
-            searcher=self._algorithms.make_searcher(
-                definition.searcher.type,
-                definition.searcher.options,
-                space=definition.space,
-                seed=definition.seed,
-                initial=tuple(definition.initial),
-            ),
+            searcher=self._searcher(definition),
             scheduler=self._algorithms.make_scheduler(
                 definition.scheduler.type,
                 definition.scheduler.options,
@@ -148,6 +150,15 @@ class Fold:
             sign=definition.objective.sign,
             running_since=now,
         )
+
+    def _searcher(self, definition: ExperimentDefinition) -> Searcher | Ahead:
+        name, options, initial = definition.searcher.type, definition.searcher.options, tuple(definition.initial)
+        space, seed = definition.space, definition.seed
+        design = self._algorithms.searcher_design(name, options, space=space)
+        if design is None:
+            return self._algorithms.make_searcher(name, options, space=space, seed=seed, initial=initial)
+        stand_in = self._algorithms.make_stand_in(space=space, seed=seed, initial=initial)
+        return Ahead(stand_in, design=max(design, len(initial)), initial=len(initial))
 
     def _experiment_changed(self, fact: f.ExperimentChanged, now: float) -> None:
         experiment = self.state.experiments[fact.experiment]
@@ -170,10 +181,14 @@ class Fold:
         experiment = self.state.experiments[fact.experiment]
         if fact.trial != len(experiment.trials):
             raise ValueError(f"trial {fact.trial} was created after {len(experiment.trials)} others")
-        trial = Trial(number=fact.trial, config=dict(fact.config), parent=fact.parent)
+        trial = Trial(number=fact.trial, config=dict(fact.config), parent=fact.parent, source=fact.source)
+        if fact.source == "fill-in":
+            trial.notices = (_FILLED_IN,)
         if fact.parent is not None:
             self._clone(experiment, trial, experiment.trials[fact.parent])
         trial.target = experiment.scheduler.target(trial.number)
+        if (created := getattr(experiment.searcher, "created", None)) is not None:
+            created(trial.number, trial.config)
         experiment.trials.append(trial)
         experiment.counts[TrialState.PENDING] += 1
         experiment.pending.append(trial.number)
@@ -258,7 +273,10 @@ class Fold:
         experiment.active.discard(trial.number)
         if current is not None:
             self._release(experiment, current.instance, current.id, current.gpus)
-            trial.elapsed_s += ending.elapsed_s or (now - current.since if current.started else 0.0)
+            elapsed_s = ending.elapsed_s or (now - current.since if current.started else 0.0)
+            trial.elapsed_s += elapsed_s
+            experiment.attempts_s += elapsed_s
+            experiment.attempts_ended += 1
         trial.current = None
         trial.error = ending.error
         trial.notices = (*trial.notices, *ending.notices)[-NOTICES_KEPT:]
@@ -320,8 +338,10 @@ def _tell(experiment: Experiment, what: str, *arguments: int) -> None:
         told(*arguments)
 
 
-def tell_end(experiment: Experiment, trial: int, state: TrialState) -> None:
+def tell_end(experiment: Experiment, fact: f.AttemptEnded | f.TrialMoved) -> None:
     """The algorithms learn that a trial will not run again."""
-    experiment.scheduler.on_end(trial, state)
-    if state in (TrialState.FAILED, TrialState.INFEASIBLE):
-        experiment.searcher.forget(trial)
+    experiment.scheduler.on_end(fact.trial, fact.state)
+    if fact.state in (TrialState.FAILED, TrialState.INFEASIBLE):
+        experiment.searcher.forget(fact.trial)
+    elif isinstance(fact, f.AttemptEnded) and fact.loss is not None:
+        experiment.searcher.observe(fact.trial, fact.resource or 0, fact.loss)

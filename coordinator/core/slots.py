@@ -9,6 +9,7 @@ from clustertune.coordinator.core.desk import Desk
 from clustertune.coordinator.core.experiments import Experiments
 from clustertune.coordinator.core.fold import tell_end
 from clustertune.coordinator.core.state import Attempt, Experiment, Instance, Trial
+from clustertune.coordinator.core.suggestions import Suggestions
 from clustertune.model.trial import ExperimentState, TrialState
 from clustertune.search.contracts import NoConfig, ResumeTrial, StartNew, StopPausedTrial
 
@@ -16,9 +17,10 @@ from clustertune.search.contracts import NoConfig, ResumeTrial, StartNew, StopPa
 class Slots:
     """Fills free slots, the experiment with the fewest running trials first."""
 
-    def __init__(self, desk: Desk, experiments: Experiments) -> None:
+    def __init__(self, desk: Desk, experiments: Experiments, suggestions: Suggestions) -> None:
         self._desk = desk
         self._experiments = experiments
+        self._suggestions = suggestions
 
     def fill(self) -> None:
         hungry = [x for x in self._desk.state.running() if not x.secrets_missing and _may_start(x)]
@@ -95,8 +97,9 @@ class Slots:
                     self._desk.emit(f.TrialMoved(experiment=experiment.name, trial=number, state=TrialState.PENDING))
                     return experiment.trials[number]
                 case StopPausedTrial(trial=number):
-                    self._desk.emit(f.TrialMoved(experiment=experiment.name, trial=number, state=TrialState.STOPPED))
-                    tell_end(experiment, number, TrialState.STOPPED)
+                    stopped = f.TrialMoved(experiment=experiment.name, trial=number, state=TrialState.STOPPED)
+                    self._desk.emit(stopped)
+                    tell_end(experiment, stopped)
                     self._experiments.let_go(experiment, experiment.trials[number])
                 case _:
                     return None
@@ -106,15 +109,19 @@ class Slots:
         if not experiment.can_create():
             return None
         number = len(experiment.trials)
-        config = experiment.searcher.suggest(number)
-        if config is NoConfig.EXHAUSTED:
+        found = self._suggestions.next(experiment, number)
+        if found is NoConfig.EXHAUSTED:
             self._desk.emit(f.SearchExhausted(experiment=experiment.name))
             self._experiments.settle(experiment)
-        if isinstance(config, NoConfig):
+        if isinstance(found, NoConfig):
             return None
         self._desk.emit(
             f.TrialCreated(
-                experiment=experiment.name, trial=number, config=config, observations=experiment.observations
+                experiment=experiment.name,
+                trial=number,
+                config=found.config,
+                observations=found.known,
+                source=found.source,
             )
         )
         return experiment.trials[number]

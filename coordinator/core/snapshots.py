@@ -131,6 +131,7 @@ def row(experiment: Experiment, trial: Trial, now: float) -> TrialRow:
         instance=trial.current.instance if trial.current is not None else "",
         error=trial.error,
         notices=trial.notices,
+        source=trial.source,
     )
 
 

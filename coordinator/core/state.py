@@ -66,7 +66,8 @@ class Trial:
     """One configuration.
 
     ``held``: paused because its experiment is; ``parked``: because the scheduler said so. A clone of ``parent`` begins
-    at ``origin``; ``awaits`` says that the parent has yet to save that.
+    at ``origin``; ``awaits`` says that the parent has yet to save that. ``source``: what proposed it instead of the
+    searcher.
     """
 
     number: int
@@ -93,6 +94,7 @@ class Trial:
     awaits: bool = False
     provenance: str = ""
     told: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
 
     def newest(self, kind: SavedKind = SavedKind.CHECKPOINT, *, stored: bool = False) -> Kept | None:
         """The one that took it furthest, of equals the last made; with ``stored``, of those in the storage."""
@@ -135,6 +137,8 @@ class Experiment:
     ended_since_best: int = 0
     reports: int = 0
     observations: int = 0
+    attempts_ended: int = 0
+    attempts_s: float = 0.0
     failed_alike: set[int] = field(default_factory=set)
     failure_kind: str | None = None
     started: bool = False
@@ -157,7 +161,15 @@ class Experiment:
         return self.ran_s + (now - self.running_since if self.running_since is not None else 0.0)
 
     def can_create(self) -> bool:
-        return not self.exhausted and (self.limit is None or len(self.trials) - self.clones < self.limit)
+        return not self.exhausted and self.left_to_create() > 0
+
+    def left_to_create(self) -> float:
+        """How many configurations the searcher may still propose."""
+        return math.inf if self.limit is None else self.limit - (len(self.trials) - self.clones)
+
+    def mean_attempt_s(self) -> float:
+        """How long attempts took so far; 0 before the first has ended."""
+        return self.attempts_s / self.attempts_ended if self.attempts_ended else 0.0
 
     def note_recent(self, trial: int) -> None:
         """The trial has just ended, or was paused."""

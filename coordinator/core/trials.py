@@ -188,13 +188,19 @@ class Trials:
         hold = verdict.cannot_go_on(experiment, trial, ending)
         if state is TrialState.FAILED and not ending.error:
             ending = replace(ending, error=verdict.no_value(experiment))
-        self._desk.emit(
-            f.AttemptEnded(
-                experiment=experiment.name, trial=trial.number, attempt=attempt.number, ending=ending, state=state
-            )
+        valued = state.ended and math.isfinite(trial.best_loss)
+        ended = f.AttemptEnded(
+            experiment=experiment.name,
+            trial=trial.number,
+            attempt=attempt.number,
+            ending=ending,
+            state=state,
+            resource=trial.best_resource if valued else None,
+            loss=trial.best_loss if valued else None,
         )
+        self._desk.emit(ended)
         if state.ended:
-            tell_end(experiment, trial.number, state)
+            tell_end(experiment, ended)
         if ending.reason is EndReason.NO_CHECKPOINT and attempt.checkpoint is not None:
             self._checkpoints.unusable(experiment, trial, attempt.checkpoint, ending.error)
         self._checkpoints.ended(experiment, trial)

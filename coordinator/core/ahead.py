@@ -1,0 +1,154 @@
+"""One experiment's suggestions, asked for ahead of need: what the model is told, what it proposed, what stands in."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from clustertune.model.trial import Config
+from clustertune.search.contracts import NoConfig
+
+Told = tuple[str, int] | tuple[str, int, Config] | tuple[str, int, int, float]
+"""The name of a method of SlowSearcher, and its arguments."""
+
+Source = Literal["", "initial", "design", "fill-in"]
+"""Where a configuration came from: the searcher, or what stood in for it."""
+
+WORTH_WAITING = 0.01
+"""A slot may stay empty for this share of a trial's time, if a better suggestion is to be had for it."""
+
+_FIRST_GUESS_S = 1.0
+"""How long a suggestion takes, before one was seen."""
+
+_MEMORY = 0.7
+"""How much the usual time of suggestions outlasts a new one."""
+
+
+class StandIn(Protocol):
+    """Proposes at once, without having learned anything."""
+
+    def config(self, trial: int, seen: set[str]) -> Config | NoConfig: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """A configuration, and from how many things told it was computed."""
+
+    config: Config
+    source: Source = ""
+    known: int = 0
+
+
+class Ahead:
+    """Stands before a slow searcher, which lives elsewhere; to the core it is a searcher like any other.
+
+    What has been told and tried is rebuilt by replay; what is ready or asked for is not, and is asked for anew.
+    """
+
+    def __init__(self, stand_in: StandIn, *, design: int, initial: int) -> None:
+        self.told: list[Told] = []
+        self.asked_at: float | None = None
+        self.failures = 0
+        self.retry_at = -math.inf
+        self.taken = 0
+        """Proposals used since the last ones were asked for."""
+        self._stand_in, self._design, self._initial = stand_in, design, initial
+        self._ready: deque[Config] = deque()
+        self._ready_known = 0
+        self._seen: set[str] = set()
+        self._learned = False
+        self._fresh = 0
+        self._took_s = _FIRST_GUESS_S
+        self._hungry: tuple[float, int] | None = None
+        self._exhausted = False
+
+    # What a searcher is told
+
+    def created(self, trial: int, config: Config) -> None:
+        self._seen.add(repr(config))
+        self.told.append(("created", trial, config))
+
+    def observe(self, trial: int, resource: int, loss: float) -> None:
+        self.told.append(("observe", trial, resource, loss))
+        self._fresh = len(self.told)
+        self._learned = self._learned or math.isfinite(loss)
+
+    def forget(self, trial: int) -> None:
+        self.told.append(("forget", trial))
+        self._fresh = len(self.told)
+
+    # What it proposes
+
+    def suggest(self, trial: int) -> Config | NoConfig:
+        """Without a clock: what is ready, else what stands in."""
+        found = self.take(trial, 0.0, 0.0)
+        return found.config if isinstance(found, Suggestion) else found
+
+    def take(self, trial: int, now: float, trial_s: float) -> Suggestion | NoConfig:
+        """For a free slot at ``now``, of an experiment whose attempts take ``trial_s`` on average."""
+        if trial < self._design or not self._learned:
+            return self._filled_in(trial, "initial" if trial < self._initial else "design")
+        if not self._fresh_enough() and self._worth_waiting(now, trial_s):
+            return NoConfig.WAIT
+        while self._ready:
+            config = self._ready.popleft()
+            if repr(config) not in self._seen:
+                self._hungry, self.taken = None, self.taken + 1
+                return Suggestion(config=config, known=self._ready_known)
+        if self._exhausted:
+            return NoConfig.EXHAUSTED
+        self.taken += 1
+        return self._filled_in(trial, "fill-in")
+
+    def _filled_in(self, trial: int, source: Source) -> Suggestion | NoConfig:
+        self._hungry = None
+        config = self._stand_in.config(trial, self._seen)
+        return config if isinstance(config, NoConfig) else Suggestion(config=config, source=source)
+
+    def _fresh_enough(self) -> bool:
+        """Whether what is ready knows everything that was observed before the slot became free."""
+        since = self._fresh if self._hungry is None else self._hungry[1]
+        return bool(self._ready) and self._ready_known >= since
+
+    def _worth_waiting(self, now: float, trial_s: float) -> bool:
+        if self._exhausted or now < self.retry_at:
+            return False
+        patience_s = WORTH_WAITING * trial_s
+        if self._hungry is None:
+            if self._expected(now) > now + patience_s:
+                return False
+            self._hungry = now, self._fresh
+        return now < self._hungry[0] + patience_s
+
+    def _expected(self, now: float) -> float:
+        """When proposals that are asked for now will have come."""
+        under_way = self._took_s if self.asked_at is None else max(0.0, self.asked_at + self._took_s - now)
+        return now + under_way
+
+    # Asking
+
+    def wants(self, trials: int, free: int, slots: int, left: float) -> int:
+        """How many proposals to ask for now, with ``trials`` created, ``free`` slots and ``left`` trials to create."""
+        if self.asked_at is not None or self._exhausted or not self._learned or trials + slots < self._design:
+            return 0
+        enough = min(left, max(1, free, 2 * self.taken))
+        if self._ready and self._ready_known >= self._fresh and len(self._ready) >= enough / 2:
+            return 0
+        return int(min(enough, max(1, slots)))
+
+    def asked(self, now: float) -> None:
+        self.asked_at, self.taken = now, 0
+
+    def answered(self, now: float, known: int, configs: list[Config]) -> None:
+        """The newest proposals replace older ones."""
+        if self.asked_at is not None:
+            took_s = now - self.asked_at
+            self._took_s = took_s if self._ready_known == 0 else _MEMORY * self._took_s + (1 - _MEMORY) * took_s
+        self.asked_at, self.failures, self.retry_at = None, 0, -math.inf
+        self._ready, self._ready_known = deque(configs), known
+        self._exhausted = not configs
+
+    def failed(self, retry_at: float) -> None:
+        self.asked_at, self.failures, self.retry_at = None, self.failures + 1, retry_at
