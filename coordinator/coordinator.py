@@ -27,6 +27,7 @@ from clustertune.coordinator.logs import Logs
 from clustertune.coordinator.places import Places
 from clustertune.coordinator.result_writer import ResultWriter
 from clustertune.coordinator.results import Written
+from clustertune.coordinator.searching import Searching
 from clustertune.definition.cluster import ClusterDefinition
 from clustertune.model.clock import Clock
 from clustertune.model.errors import JournalFull, ProviderError, ProviderFatal
@@ -81,6 +82,7 @@ class Coordinator:
         self.link = AgentLink(self)
         self.logs = Logs(places, self.link)
         self.depot = Depot(self)
+        self.searching = Searching(self)
         self.secrets: dict[str, dict[str, str]] = {}
         self._launch_secret = bytes.fromhex(places.launch_secret())
         self.results = ResultWriter(places=places, clock=clock, view=self._written, committed=self.committed)
@@ -127,6 +129,7 @@ class Coordinator:
     async def leave(self, *, stop_agents: bool) -> None:
         """Before the end: agents that run nothing leave (or all do), results and logs are made complete."""
         await self.logs.settled()
+        await self.searching.close()
         self.handle_step(self.core.leave(self.now(), stop_agents=stop_agents))
         with contextlib.suppress(JournalFull):
             await self.committed()
@@ -234,6 +237,8 @@ class Coordinator:
                     self._spawn(self.depot.tidy(command.experiment))
                 case c.CollectLog():
                     self._spawn(self.logs.collect(command.instance, command.attempt, command.ending))
+                case c.Suggest():
+                    self._spawn(self.searching.suggest(command))
                 case c.Launch():
                     self._spawn(self._launch(command))
                 case c.Terminate():
@@ -335,6 +340,7 @@ class Coordinator:
         while True:
             await asyncio.sleep(TICK_S)
             self.handle(e.Ticked())
+            await self.searching.rest()
             self.journal.append(Entry(now=self.now()), lambda: None)  # looks whether its file is still there
             if any(not i.connected for i in self.core.state.instances.values()):
                 await self._look_for_instances()

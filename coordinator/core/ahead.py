@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from clustertune.model.trial import Config
-from clustertune.search.contracts import NoConfig
+from clustertune.search.contracts import NoConfig, SlowSearcher
 
 Told = tuple[str, int] | tuple[str, int, Config] | tuple[str, int, int, float]
 """The name of a method of SlowSearcher, and its arguments."""
@@ -24,6 +25,17 @@ _FIRST_GUESS_S = 1.0
 
 _MEMORY = 0.7
 """How much the usual time of suggestions outlasts a new one."""
+
+
+def tell(searcher: SlowSearcher, told: Iterable[Sequence[Any]]) -> None:
+    """Tells a real searcher what an ``Ahead`` was told."""
+    methods: dict[str, Callable[..., None]] = {
+        "created": searcher.created,
+        "observe": searcher.observe,
+        "forget": searcher.forget,
+    }
+    for name, *arguments in told:
+        methods[name](*arguments)
 
 
 class StandIn(Protocol):
@@ -58,6 +70,7 @@ class Ahead:
         self._ready: deque[Config] = deque()
         self._ready_known = 0
         self._seen: set[str] = set()
+        self._last: dict[int, tuple[int, float]] = {}
         self._learned = False
         self._fresh = 0
         self._took_s = _FIRST_GUESS_S
@@ -71,6 +84,9 @@ class Ahead:
         self.told.append(("created", trial, config))
 
     def observe(self, trial: int, resource: int, loss: float) -> None:
+        if self._last.get(trial) == (resource, loss):
+            return  # the last report was the trial's value, too: nothing new
+        self._last[trial] = resource, loss
         self.told.append(("observe", trial, resource, loss))
         self._fresh = len(self.told)
         self._learned = self._learned or math.isfinite(loss)

@@ -167,7 +167,10 @@ class StorageTidied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suggested:
-    """A slow searcher's proposals, made from the first ``known`` things that it was told; none: there is nothing more."""
+    """A slow searcher's proposals, made from the first ``known`` things that it was told.
+
+    None: there is nothing more to try.
+    """
 
     experiment: str
     known: int
@@ -176,7 +179,10 @@ class Suggested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuggestingFailed:
-    """A slow searcher proposes nothing for now: it raised, or its process died."""
+    """A slow searcher proposes nothing for now: it raised, or its process died.
+
+    No ``error``: it was ended on purpose.
+    """
 
     experiment: str
     error: str

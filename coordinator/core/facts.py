@@ -38,7 +38,7 @@ class TrialCreated:
     """The searcher's suggestion, or a clone of ``parent``.
 
     ``observations``: how much it was computed from: the number of reports that the scheduler had seen, or for a slow
-    searcher how many things it had been told. ``source``: what stood in for the searcher; empty for the searcher itself.
+    searcher how many things it had been told. ``source``: what stood in for the searcher; empty where nothing did.
     """
 
     experiment: str

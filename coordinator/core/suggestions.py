@@ -62,6 +62,9 @@ class Suggestions:
         searcher = experiment.searcher
         if not isinstance(searcher, Ahead):
             return
+        if not event.error:
+            searcher.asked_at = None
+            return
         first = searcher.failures == 0
         searcher.failed(self._desk.now + _RETRY_S[min(searcher.failures, len(_RETRY_S) - 1)])
         if first and experiment.state is ExperimentState.RUNNING:

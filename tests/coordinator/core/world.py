@@ -42,7 +42,10 @@ def definition(**changes: Any) -> dict[str, Any]:
 
 
 REGISTRY = Registry(
-    {"random": "clustertune.search.searchers.random:RandomSearch"},
+    {
+        "random": "clustertune.search.searchers.random:RandomSearch",
+        "counting": "tests.coordinator.core.searchers:Counting",
+    },
     {
         "fifo": "clustertune.search.schedulers.fifo:Fifo",
         "asha": "clustertune.search.schedulers.asha:Asha",
