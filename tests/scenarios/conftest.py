@@ -86,5 +86,6 @@ def _s3_keys(place: places.Place) -> list[str]:
         aws_secret_access_key=place.environment["AWS_SECRET_ACCESS_KEY"],
         region_name=place.environment["AWS_REGION"],
     )
-    found = client.list_objects_v2(Bucket=place.url.split("/")[2])
+    with contextlib.closing(client):
+        found = client.list_objects_v2(Bucket=place.url.split("/")[2])
     return [entry["Key"] for entry in found.get("Contents", [])]

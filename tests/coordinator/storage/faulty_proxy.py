@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 
 from tests.coordinator.storage.loopback import Loopback, Quiet
@@ -32,7 +33,10 @@ class _Handler(Quiet):
             del self.owner.failing[:1]
             self._fail(status)
             return
-        connection = http.client.HTTPConnection("127.0.0.1", self.owner.target, timeout=20)
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.owner.target, timeout=20)) as connection:
+            self._pass_on(connection, body)
+
+    def _pass_on(self, connection: http.client.HTTPConnection, body: bytes) -> None:
         connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
             connection.putheader(name, value)
@@ -47,7 +51,6 @@ class _Handler(Quiet):
         self.send_header("Content-Length", length)
         self.end_headers()
         self.wfile.write(content)
-        connection.close()
 
     do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _serve  # noqa: N815 - as their base calls them
 
