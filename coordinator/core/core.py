@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from clustertune.coordinator.core import events as e
+from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core.checkpoints import Checkpoints
 from clustertune.coordinator.core.commands import Step
 from clustertune.coordinator.core.desk import Desk
@@ -16,6 +17,9 @@ from clustertune.coordinator.core.slots import Slots
 from clustertune.coordinator.core.state import State
 from clustertune.coordinator.core.suggestions import Suggestions
 from clustertune.coordinator.core.trials import Trials
+
+_OF_ONE_TRIAL = frozenset({e.Reported, e.AttemptRan})
+_ITS_OWN = frozenset({f.AttemptStarted, f.StopOrdered, f.Improved})
 
 
 class Core:
@@ -100,7 +104,7 @@ class Core:
         """Decides what an event means. Write the step's facts and rows before carrying out its commands."""
         step = self._desk.begin(now)
         self._handlers[type(event)](event)
-        if not self._leaving:
+        if not self._leaving and (self._slots.starved or not _concerns_one_trial(event, step)):
             self._slots.fill()
             self._suggestions.ask()
             self._fleet.size()
@@ -123,3 +127,8 @@ class Core:
         self._leaving = True
         self._fleet.leave(stop_agents=stop_agents)
         return step
+
+
+def _concerns_one_trial(event: e.Happening, step: Step) -> bool:
+    """Whether it frees no slot and gives nobody anything to start: nearly all reports, and they are most events."""
+    return type(event) in _OF_ONE_TRIAL and _ITS_OWN.issuperset(map(type, step.facts))

@@ -8,7 +8,7 @@ from clustertune.coordinator.core.commands import Command, ReportRow, Step
 from clustertune.coordinator.core.facts import Fact
 from clustertune.coordinator.core.fold import Algorithms, Fold
 from clustertune.coordinator.core.state import NOTICES_KEPT, Experiment, Trial
-from clustertune.coordinator.core.story import tell
+from clustertune.coordinator.core.story import TELLERS
 from clustertune.model.snapshot import Event
 
 
@@ -30,9 +30,9 @@ class Desk:
     def emit(self, fact: Fact) -> None:
         self.step.facts.append(fact)
         self.fold.apply(fact, self.now)
-        name = getattr(fact, "experiment", None)
-        if name is not None and (line := tell(self.state.experiments[name], fact)) is not None:
-            self.say(self.state.experiments[name], *line)
+        if (tell := TELLERS.get(type(fact))) is not None:
+            experiment = self.state.experiments[fact.experiment]  # type: ignore[union-attr] # it is one that has one
+            self.say(experiment, *tell(experiment, fact))
 
     def command(self, command: Command) -> None:
         self.step.commands.append(command)

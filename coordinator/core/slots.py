@@ -21,11 +21,14 @@ class Slots:
         self._desk = desk
         self._experiments = experiments
         self._suggestions = suggestions
+        self.starved = False
+        """Whether there was room last time, and nothing to put there: that may change with time alone."""
 
     def fill(self) -> None:
+        self.starved = False
         hungry = [x for x in self._desk.state.running() if not x.secrets_missing and _may_start(x)]
         while hungry:
-            experiment = min(hungry, key=lambda x: (len(x.active), x.created))
+            experiment = hungry[0] if len(hungry) == 1 else min(hungry, key=lambda x: (len(x.active), x.created))
             if not self._start_one(experiment):
                 hungry.remove(experiment)
 
@@ -72,6 +75,7 @@ class Slots:
 
     def _starve(self, experiment: Experiment) -> None:
         """There is room, and nothing to put there: where nothing else is to come, the paused ones will stay so."""
+        self.starved = True
         if experiment.drained():
             self._experiments.finish_with_what_there_is(experiment)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core.state import Experiment, Trial
 from clustertune.model.trial import EndReason, TrialState
@@ -13,36 +16,37 @@ Line = tuple[str, str, str, int | None]
 _LONGEST_ERROR = 200
 
 
-def tell(experiment: Experiment, fact: f.Fact) -> Line | None:
-    """What to say of a fact that was just applied; None where nobody needs to hear of it."""
-    match fact:
-        case f.ExperimentCreated():
-            return "info", "experiment", f"experiment {experiment.name} began", None
-        case f.ExperimentChanged():
-            level = "error" if fact.state.value == "failed" else "info"
-            return level, "experiment", f"experiment {experiment.name} is {fact.state.value}: {fact.reason}", None
-        case f.AttemptStarted():
-            return "info", "trial-started", _started(experiment, experiment.trials[fact.trial]), fact.trial
-        case f.AttemptEnded():
-            return _ended(experiment, experiment.trials[fact.trial], fact)
-        case f.SearchExhausted():
-            return "info", "experiment", "every configuration of the space has been tried", None
-        case _:
-            return None
+def _began(experiment: Experiment, fact: f.ExperimentCreated) -> Line:  # noqa: ARG001 - one shape for all
+    return "info", "experiment", f"experiment {experiment.name} began", None
 
 
-def _started(experiment: Experiment, trial: Trial) -> str:
+def _changed(experiment: Experiment, fact: f.ExperimentChanged) -> Line:
+    level = "error" if fact.state.value == "failed" else "info"
+    return level, "experiment", f"experiment {experiment.name} is {fact.state.value}: {fact.reason}", None
+
+
+def _exhausted(experiment: Experiment, fact: f.SearchExhausted) -> Line:  # noqa: ARG001
+    return "info", "experiment", "every configuration of the space has been tried", None
+
+
+def _started(experiment: Experiment, fact: f.AttemptStarted) -> Line:
+    trial = experiment.trials[fact.trial]
+    return "info", "trial-started", _start(trial, experiment.definition.resource.name), fact.trial
+
+
+def _start(trial: Trial, level: str) -> str:
     origin = trial.current.checkpoint if trial.current is not None else None
     if origin is None:
         again = f" again (attempt {trial.attempts})" if trial.attempts > 1 else ""
         return f"trial {trial.number} started{again}: {show(trial.config)}"
-    where = f"{experiment.definition.resource.name} {origin.resource}"
+    where = f"{level} {origin.resource}"
     if trial.parent is not None and origin == trial.origin:
         return f"trial {trial.number} began as a clone of trial {trial.parent} at {where}: {show(trial.config)}"
     return f"trial {trial.number} goes on from {where}: {show(trial.config)}"
 
 
-def _ended(experiment: Experiment, trial: Trial, fact: f.AttemptEnded) -> Line:
+def _ended(experiment: Experiment, fact: f.AttemptEnded) -> Line:
+    trial = experiment.trials[fact.trial]
     reached = f" at {experiment.definition.resource.name} {trial.resource}" if trial.resource is not None else ""
     value = _value(experiment, trial)
     took = f" after {format_duration(fact.ending.elapsed_s)}" if fact.ending.elapsed_s >= 1 else ""
@@ -84,3 +88,13 @@ def show(config: dict[str, object] | object) -> str:
         return str(config)
     parts = (f"{k}={v:.6g}" if isinstance(v, float) else f"{k}={v}" for k, v in config.items())
     return ", ".join(parts)
+
+
+TELLERS: Mapping[type, Callable[[Experiment, Any], Line]] = {
+    f.ExperimentCreated: _began,
+    f.ExperimentChanged: _changed,
+    f.AttemptStarted: _started,
+    f.AttemptEnded: _ended,
+    f.SearchExhausted: _exhausted,
+}
+"""What to say of a fact that was just applied, by its kind; of others nobody needs to hear."""

@@ -214,8 +214,8 @@ class Trials:
 
     def _current(self, attempt: str, instance: str, epoch: int) -> tuple[Experiment, Trial, Attempt] | None:
         """None for attempts that are over here, or that another epoch holds: what they say changes nothing."""
-        found = self._desk.state.attempt(attempt)
-        if found is None or found[2].instance != instance or found[2].epoch != epoch:
+        holder = self._desk.state.instances.get(instance)
+        if holder is None or holder.epoch != epoch or (held := holder.attempts.get(AttemptId(attempt))) is None:
             return None
         return found
 

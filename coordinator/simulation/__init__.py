@@ -1,0 +1,1 @@
+"""The coordinator's own core in virtual time: simulated machines, and functions or recorded curves for training."""
