@@ -89,8 +89,9 @@ class Decision(Enum):
 class Clone:
     """A decision too: the trial is stopped, and a child of ``parent`` with ``config`` takes its place.
 
-    The child begins from the parent's newest checkpoint. It is a trial of its own, and does not count towards the
-    number of configurations that the searcher may propose.
+    The child begins from the parent's newest checkpoint; a parent that runs is asked for one of now. A trial may be
+    its own parent: it saves, ends, and goes on with another configuration. The child is a trial of its own, and does
+    not count towards the number of configurations that the searcher may propose.
     """
 
     parent: int
@@ -99,7 +100,9 @@ class Clone:
 
 @dataclass(frozen=True, slots=True)
 class StartNew:
-    """Create a trial."""
+    """Create a trial, with the searcher's next configuration, or with this one."""
+
+    config: Config | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ class StopPausedTrial:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing to start until something is reported."""
+    """Nothing to start until something is reported. Where nothing runs or waits to run, this ends the experiment."""
 
 
 Next = StartNew | ResumeTrial | StopPausedTrial | Wait
@@ -133,6 +136,10 @@ class Scheduler(Protocol):
     ``on_resume(trial)``, called when it goes on; one that clones, ``on_clone(parent, child, resource)``, called when
     the child is made, with the level that it begins at. What happened before a restart is told again by these,
     ``on_report`` and ``on_end``; ``next`` is not asked again, and changes nothing.
+
+    Three more, for any class that wants them: a constructor that takes ``space`` is given it; ``on_create(trial,
+    config)`` is called for each trial before anything else is said of it; ``on_no_more()`` when the last trial was
+    created that the searcher may propose, or it has no more to propose: whoever waits for another trial waits in vain.
     """
 
     def next(self) -> Next:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -112,12 +113,25 @@ class Registry:
         return StandIn(space, seed, initial)
 
     def make_scheduler(
-        self, name: str, options: Mapping[str, object], *, min_resource: int, max_resource: int | None, seed: int
+        self,
+        name: str,
+        options: Mapping[str, object],
+        *,
+        space: Space,
+        min_resource: int,
+        max_resource: int | None,
+        seed: int,
     ) -> Scheduler:
-        """A scheduler at its beginning. Raises NoSuchName, BrokenPlugin, Mistake for options that do not fit."""
+        """A scheduler at its beginning. Raises NoSuchName, BrokenPlugin, Mistake for options that do not fit.
+
+        Few schedulers look at the space: only those whose constructor takes it are given it.
+        """
         cls = self._schedulers.load(name)
         read = _read_options(cls, name, options)
-        scheduler: Scheduler = cls(min_resource=min_resource, max_resource=max_resource, seed=seed, options=read)
+        also = {"space": space} if "space" in inspect.signature(cls).parameters else {}
+        scheduler: Scheduler = cls(
+            min_resource=min_resource, max_resource=max_resource, seed=seed, options=read, **also
+        )
         return scheduler
 
 

@@ -39,6 +39,7 @@ class TrialCreated:
 
     ``observations``: how much it was computed from: the number of reports that the scheduler had seen, or for a slow
     searcher how many things it had been told. ``source``: what stood in for the searcher; empty where nothing did.
+    ``level``: what the parent had reached, and a clone is to begin at.
     """
 
     experiment: str
@@ -47,6 +48,7 @@ class TrialCreated:
     observations: int = 0
     parent: int | None = None
     source: str = ""
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,14 @@ class Algorithms(Protocol):
     ) -> Searcher: ...
 
     def make_scheduler(
-        self, name: str, options: Mapping[str, Any], *, min_resource: int, max_resource: int | None, seed: int
+        self,
+        name: str,
+        options: Mapping[str, Any],
+        *,
+        space: Space,
+        min_resource: int,
+        max_resource: int | None,
+        seed: int,
     ) -> Scheduler: ...
 
     def scheduler_pauses(self, name: str, options: Mapping[str, Any]) -> bool: ...
@@ -142,6 +149,7 @@ class Fold:
             scheduler=self._algorithms.make_scheduler(
                 definition.scheduler.type,
                 definition.scheduler.options,
+                space=definition.space,
                 min_resource=resource.min,
                 max_resource=resource.max,
                 seed=definition.seed,
@@ -184,26 +192,33 @@ class Fold:
         trial = Trial(number=fact.trial, config=dict(fact.config), parent=fact.parent, source=fact.source)
         if fact.source == "fill-in":
             trial.notices = (_FILLED_IN,)
+        _tell(experiment, "on_create", trial.number, trial.config)
         if fact.parent is not None:
-            self._clone(experiment, trial, experiment.trials[fact.parent])
+            self._clone(experiment, trial, experiment.trials[fact.parent], fact.level)
         trial.target = experiment.scheduler.target(trial.number)
         if (created := getattr(experiment.searcher, "created", None)) is not None:
             created(trial.number, trial.config)
         experiment.trials.append(trial)
         experiment.counts[TrialState.PENDING] += 1
         experiment.pending.append(trial.number)
+        if fact.parent is None and not experiment.can_create():
+            _tell(experiment, "on_no_more")
 
-    def _clone(self, experiment: Experiment, child: Trial, parent: Trial) -> None:
+    def _clone(self, experiment: Experiment, child: Trial, parent: Trial, level: int) -> None:
+        """What the parent saved long ago is not what its child was made for: one that runs saves anew."""
         found = parent.newest()
         child.origin = found.ref if found is not None else None
-        child.awaits = found is None and parent.current is not None
+        child.awaits = (found is None or found.ref.resource < level) and parent.current is not None
         experiment.clones += 1
         experiment.heirs.add(child.number)
         begins_at = child.origin.resource if child.origin is not None else 0
+        begins_at = level if child.awaits else begins_at
         _tell(experiment, "on_clone", parent.number, child.number, begins_at)
 
     def _search_exhausted(self, fact: f.SearchExhausted, now: float) -> None:  # noqa: ARG002
-        self.state.experiments[fact.experiment].exhausted = True
+        experiment = self.state.experiments[fact.experiment]
+        experiment.exhausted = True
+        _tell(experiment, "on_no_more")
 
     def _trial_moved(self, fact: f.TrialMoved, now: float) -> None:  # noqa: ARG002
         experiment = self.state.experiments[fact.experiment]
@@ -332,8 +347,8 @@ class Fold:
         return found, found.trials[trial]
 
 
-def _tell(experiment: Experiment, what: str, *arguments: int) -> None:
-    """Of what only schedulers that pause or clone want to hear."""
+def _tell(experiment: Experiment, what: str, *arguments: object) -> None:
+    """Of what only some schedulers want to hear."""
     if (told := getattr(experiment.scheduler, what, None)) is not None:
         told(*arguments)
 

@@ -10,7 +10,7 @@ from clustertune.coordinator.core.experiments import Experiments
 from clustertune.coordinator.core.fold import tell_end
 from clustertune.coordinator.core.state import Attempt, Experiment, Instance, Trial
 from clustertune.coordinator.core.suggestions import Suggestions
-from clustertune.model.trial import ExperimentState, TrialState
+from clustertune.model.trial import Config, ExperimentState, TrialState
 from clustertune.search.contracts import NoConfig, ResumeTrial, StartNew, StopPausedTrial
 
 
@@ -93,8 +93,14 @@ class Slots:
         """What the scheduler wants; None where there is nothing now."""
         while experiment.state is ExperimentState.RUNNING:
             match experiment.scheduler.next():
+                case StartNew(config=config) if config is not None:
+                    return self._create(experiment, config) if experiment.can_create() else None
                 case StartNew():
-                    return self._create_trial(experiment)
+                    exhausted = experiment.exhausted
+                    trial = self._create_trial(experiment)
+                    if trial is not None or experiment.exhausted == exhausted:
+                        return trial
+                    # The scheduler was told just now that there is no more, and may have another wish.
                 case ResumeTrial(trial=number) if experiment.trials[number].state is not TrialState.PAUSED:
                     return None  # it is still saving
                 case ResumeTrial(trial=number):
@@ -106,8 +112,14 @@ class Slots:
                     tell_end(experiment, stopped)
                     self._experiments.let_go(experiment, experiment.trials[number])
                 case _:
+                    self._wait(experiment)
                     return None
         return None
+
+    def _wait(self, experiment: Experiment) -> None:
+        """A scheduler hears nothing where nothing runs: what it waits for will not come."""
+        if not experiment.active and not experiment.pending:
+            self._experiments.finish_with_what_there_is(experiment)
 
     def _create_trial(self, experiment: Experiment) -> Trial | None:
         if not experiment.can_create():
@@ -119,14 +131,12 @@ class Slots:
             self._experiments.settle(experiment)
         if isinstance(found, NoConfig):
             return None
+        return self._create(experiment, found.config, known=found.known, source=found.source)
+
+    def _create(self, experiment: Experiment, config: Config, *, known: int = 0, source: str = "scheduler") -> Trial:
+        number = len(experiment.trials)
         self._desk.emit(
-            f.TrialCreated(
-                experiment=experiment.name,
-                trial=number,
-                config=found.config,
-                observations=found.known,
-                source=found.source,
-            )
+            f.TrialCreated(experiment=experiment.name, trial=number, config=config, observations=known, source=source)
         )
         return experiment.trials[number]
 

@@ -136,9 +136,9 @@ class Trials:
         if isinstance(decision, Clone) and not experiment.state.ended:
             self._clone(experiment, decision)
         if decision is not Decision.CONTINUE and not attempt.stop:
-            self._experiments.order_stop(
-                experiment, trial, attempt, "paused" if decision is Decision.PAUSE else "stopped"
-            )
+            # Who is paused saves before it ends; so must one whose own clone goes on from there.
+            saves = decision is Decision.PAUSE or (isinstance(decision, Clone) and decision.parent == trial.number)
+            self._experiments.order_stop(experiment, trial, attempt, "paused" if saves else "stopped")
         elif decision is Decision.CONTINUE and experiment.run.pauses:
             # A scheduler may name a level that is reached already: nothing more is to be waited for then.
             target = trial.target if trial.target is not None and trial.target > resource else None
@@ -152,6 +152,7 @@ class Trials:
                 config=clone.config,
                 observations=experiment.observations,
                 parent=clone.parent,
+                level=experiment.trials[clone.parent].resource or 0,
             )
         )
         self._checkpoints.ask(experiment, clone.parent)
@@ -217,7 +218,9 @@ class Trials:
         holder = self._desk.state.instances.get(instance)
         if holder is None or holder.epoch != epoch or (held := holder.attempts.get(AttemptId(attempt))) is None:
             return None
-        return found
+        experiment = self._desk.state.experiments[held[0]]
+        trial = experiment.trials[held[1]]
+        return None if trial.current is None else (experiment, trial, trial.current)
 
 
 def _level_trouble(level: int, reached: int, name: str) -> str:

@@ -77,7 +77,7 @@ def _ended_by_us(experiment: Experiment, trial: Trial, attempt: Attempt) -> Tria
 
 
 def _again(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState:
-    if attempt.stop == "stopped" or experiment.state.ended:
+    if attempt.stop == "stopped" or trial.cut or experiment.state.ended:
         return TrialState.COMPLETED if reached_the_top(experiment, trial) and not trial.cut else TrialState.STOPPED
     paused = trial.parked or experiment.state is ExperimentState.PAUSED
     return TrialState.PAUSED if paused else TrialState.PENDING

@@ -75,6 +75,11 @@ def works(definition: ExperimentDefinition, registry: Registry) -> None:
     )
     assert made.suggest(0)
     registry.make_scheduler(
-        scheduler.type, scheduler.options, min_resource=resource.min, max_resource=resource.max, seed=definition.seed
+        scheduler.type,
+        scheduler.options,
+        space=definition.space,
+        min_resource=resource.min,
+        max_resource=resource.max,
+        seed=definition.seed,
     ).target(0)
     check_program(definition, Path("/"), registry=registry)

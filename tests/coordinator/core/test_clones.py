@@ -61,6 +61,31 @@ def test_a_clone_of_a_parent_that_saved_nothing_yet_waits_while_the_parent_is_as
     assert world.of(c.StartAttempt)[-1].checkpoint == CheckpointRef("0-2", 2, 1)
 
 
+def test_what_the_parent_saved_long_ago_is_not_enough_while_it_runs() -> None:
+    world = World()
+    swapping(world)
+    world.stored(world.save(0, 1), "digits:0:1")
+    world.report(0, 2, error=0.1)
+    world.report(1, 2, error=0.9)
+    assert (world.trial(2).awaits, world.trial(2).origin) == (True, CheckpointRef("0-1", 1, 1))
+    assert world.experiment().scheduler.children == [(0, 2, 2)]  # type: ignore[attr-defined]
+    world.end(1, EndReason.STOPPED)
+    assert world.trial(2).state is TrialState.PENDING
+    world.save(0, 2)
+    assert world.of(c.StartAttempt)[-1].checkpoint == CheckpointRef("0-2", 2, 1)
+
+
+def test_what_the_parent_saved_long_ago_is_better_than_nothing_where_it_ends_first() -> None:
+    world = World()
+    swapping(world)
+    world.stored(world.save(0, 1), "digits:0:1")
+    world.report(0, 2, error=0.1)
+    world.report(1, 2, error=0.9)
+    world.end(1, EndReason.STOPPED)
+    world.end(0, EndReason.RETURNED)
+    assert world.of(c.StartAttempt)[-1].checkpoint == CheckpointRef("0-1", 1, 1)
+
+
 def test_a_clone_of_a_parent_that_ends_without_saving_begins_at_the_beginning() -> None:
     world = World()
     swapping(world)
