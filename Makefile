@@ -12,7 +12,7 @@ help:
 	@echo "make clean      remove what these made"
 
 demo:
-	@sh .ci/set-up demo
+	@sh .ci/set-up
 	@.venv/bin/clustertune tune templates/digits/experiment.yaml
 
 test:

@@ -19,6 +19,8 @@ _SEARCHERS = {
     "random": "clustertune.search.searchers.random:RandomSearch",
     "grid": "clustertune.search.searchers.grid:GridSearch",
     "sobol": "clustertune.search.searchers.quasi_random:SobolSearch",
+    "bayesian": "clustertune.search.searchers.bayesian:Bayesian",
+    "multi-fidelity": "clustertune.search.searchers.multi_fidelity:MultiFidelity",
 }
 _SCHEDULERS = {
     "fifo": "clustertune.search.schedulers.fifo:Fifo",

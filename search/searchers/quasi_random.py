@@ -19,7 +19,7 @@ _BLOCK = 256
 
 _MOST_POINTS = 2**30
 _MOST_DIMENSIONS = 21201
-_REMEDY = "the sobol searcher needs SciPy; run: pip install 'clustertune[sobol]'"
+_REMEDY = "the sobol searcher needs SciPy; run: pip install scipy"
 
 
 @dataclass(frozen=True, slots=True)

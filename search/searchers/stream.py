@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import shake_128
 from itertools import islice
 from random import Random
+from struct import iter_unpack
 
 from clustertune.model.parameters import LARGEST_INT
 from clustertune.model.space import Space
@@ -41,9 +43,9 @@ class Stream:
 
 def keyed_point(seed: int, trial: int, draw: int, dimensions: int) -> list[float]:
     """Independent uniform coordinates in [0, 1): a function of the arguments alone, in every process."""
-    # Text is hashed by SHA-512 here, so that neighbouring seeds and trials have nothing in common.
-    generator = Random(f"{seed}/{trial}/{draw}")  # noqa: S311 - reproducible, not secret
-    return [generator.random() for _ in range(dimensions)]
+    # A hash, so that neighbouring seeds and trials have nothing in common; far cheaper than a generator made anew.
+    words = shake_128(f"{seed}/{trial}/{draw}".encode()).digest(8 * dimensions)
+    return [(word >> 11) * 2.0**-53 for (word,) in iter_unpack("<Q", words)]
 
 
 def drawn_config(space: Space, initial: Sequence[Mapping[str, Value]], draw: Draw, trial: int) -> Config:

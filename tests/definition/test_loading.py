@@ -197,7 +197,6 @@ def test_all_mistakes_are_told_at_once_each_with_its_line(write: Write) -> None:
         ("scheduler", "{reduction_factor: 4}", "type is missing; known: asha, asha-promotion, fifo"),
         ("scheduler", "hyperband", "hyperband is not in this version yet; known: asha, asha-promotion, fifo"),
         ("scheduler", "[asha]", "expected a name or a mapping with a type, found a list"),
-        ("searcher", "bayesian", "bayesian is not in this version yet; known: grid, random, sobol"),
         ("searcher", "{type: grid, points: 1}", "must be at least 2, found 1"),
         ("searcher", "{type: grid, point: 3}", "no such field; did you mean 'points'?"),
         ("trials", "unlimited", "without a limit the experiment never ends"),

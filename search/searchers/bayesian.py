@@ -1,0 +1,101 @@
+"""Bayesian optimization: a model of the loss proposes where it expects to gain most (Shahriari et al. 2016)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from clustertune.model.space import Space
+from clustertune.model.trial import Config, Value
+from clustertune.search.searchers.past import Past
+
+if TYPE_CHECKING:
+    from clustertune.search.searchers.model_search import Lesson
+    from clustertune.search.searchers.surrogates import Surrogate
+
+MOST_FOR_A_GAUSSIAN_PROCESS = 150
+"""Beyond so many observations its cost, which grows with their cube, buys less than trees give for nothing."""
+
+SURROGATE: Mapping[str, object] = {
+    "doc": "The model: gp (Gaussian process), rf (random forest), et (extra trees), gbrt (boosted trees); auto: a "
+    "Gaussian process while there are few observations, extra trees beyond.",
+    "examples": ["et"],
+}
+ACQUISITION: Mapping[str, object] = {
+    "doc": "What makes a configuration promising: ei (expected improvement), lcb (lower confidence bound), pi "
+    "(probability of improvement), hedge (one of these, by chance in favour of the best).",
+    "examples": ["lcb"],
+}
+DESIGN: Mapping[str, object] = {
+    "doc": "How many quasi-random configurations come first. Default: by the number of parameters.",
+    "minimum": 1,
+    "examples": [10],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BayesianOptions:
+    """The model, and how it is used."""
+
+    surrogate: Literal["auto", "gp", "rf", "et", "gbrt"] = field(default="auto", metadata=SURROGATE)
+    acquisition: Literal["ei", "lcb", "pi", "hedge"] = field(default="ei", metadata=ACQUISITION)
+    initial_points: int | None = field(default=None, metadata=DESIGN)
+
+
+class Bayesian:
+    """Learns from every trial's value which configurations are promising (scikit-optimize)."""
+
+    Options = BayesianOptions
+
+    def __init__(
+        self, *, space: Space, seed: int, initial: Sequence[Mapping[str, Value]], options: BayesianOptions
+    ) -> None:
+        del initial
+        # Heavy, and of no use to whoever only reads the options.
+        from clustertune.search.searchers.model_search import ModelSearch
+
+        self._options, self._past = options, Past()
+        self._search = ModelSearch(space, seed)
+        self.created, self.observe, self.forget = self._past.created, self._past.observe, self._past.forget
+
+    @staticmethod
+    def design(options: BayesianOptions, *, space: Space) -> int:
+        """By default two for each parameter, at least 5 and at most 20."""
+        return options.initial_points or design_size(space)
+
+    def propose(self, count: int) -> list[Config]:
+        """A function of the seed and of what was told."""
+        past, options = self._past, self._options
+        lesson = self._lesson()
+        kind = surrogate_for(options.surrogate, len(lesson.losses))
+        return self._search.propose(lesson, kind, options.acquisition, past.seen, past.told, count)
+
+    def _lesson(self) -> Lesson:
+        from clustertune.search.searchers.model_search import Lesson
+
+        # A trial that was stopped early counts with what it reached: others passed it at that level.
+        ended = [(known.config, known.losses[known.level]) for known in self._past.trials.values() if known.losses]
+        valued = sorted(((config, loss) for config, loss in ended if math.isfinite(loss)), key=lambda pair: pair[1])
+        configs = [config for config, _ in valued]
+        return Lesson(
+            taught=configs,
+            losses=[loss for _, loss in valued],
+            worthless=[known.config for known, _ in self._past.worthless()],
+            best=configs,
+            pending=list(self._past.pending()),
+        )
+
+
+def design_size(space: Space) -> int:
+    """How many configurations to spread over the space before there is anything to learn from."""
+    return min(20, max(5, 2 * len(space.dimensions)))
+
+
+def surrogate_for(asked: str, observations: int) -> Surrogate:
+    """The model for so many observations, where the user leaves it open."""
+    if asked != "auto":
+        named: Surrogate = asked  # type: ignore[assignment]
+        return named
+    return "gp" if observations <= MOST_FOR_A_GAUSSIAN_PROCESS else "et"

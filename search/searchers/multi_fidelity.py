@@ -1,0 +1,127 @@
+"""Bayesian optimization over levels of the resource: every rung teaches, the top is what is asked for.
+
+The model takes the resource level as an input beside the configuration, so that reports at low levels, of which there
+are many, say what the few at the top cannot: Klein et al. 2020, "Model-based asynchronous hyperparameter and neural
+architecture search" (MOBSTER, arXiv 2003.10865, section 3); the use beside successive halving is BOHB's (Falkner et al.
+2018, arXiv 1807.01774, algorithm 2), whose share of random configurations is kept too. Departures: expected improvement
+is always taken at the maximum level (MOBSTER takes it at the next rung), over the best mean that the model predicts
+there, which noise does not fool; and one power of the losses straightens all levels together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Literal
+
+from clustertune.model.space import Space
+from clustertune.model.trial import Config, Value
+from clustertune.search.searchers.bayesian import ACQUISITION, DESIGN, SURROGATE, design_size
+from clustertune.search.searchers.past import Known, Past
+from clustertune.search.searchers.spread import StandIn
+
+if TYPE_CHECKING:
+    from clustertune.search.searchers.model_search import Lesson
+    from clustertune.search.searchers.surrogates import Surrogate
+
+_MOST_ROWS = 200
+"""A Gaussian process learns from so many reports at most: those at the highest levels first."""
+
+_MOST_ROWS_OF_TREES = 2000
+
+RANDOM_SHARE: Mapping[str, object] = {
+    "doc": "The share of proposals that are drawn at random, whatever the model says: a guard against levels that "
+    "mislead it.",
+    "minimum": 0,
+    "maximum": 1,
+    "examples": [0.2],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MultiFidelityOptions:
+    """The model, and how it is used."""
+
+    surrogate: Literal["auto", "gp", "rf", "et", "gbrt"] = field(default="auto", metadata=SURROGATE)
+    acquisition: Literal["ei", "lcb", "pi", "hedge"] = field(default="ei", metadata=ACQUISITION)
+    initial_points: int | None = field(default=None, metadata=DESIGN)
+    random_share: float = field(default=0.1, metadata=RANDOM_SHARE)
+
+
+class MultiFidelity:
+    """Learns from reports at every level which configurations are promising at the highest (as MOBSTER and BOHB)."""
+
+    Options = MultiFidelityOptions
+
+    def __init__(
+        self, *, space: Space, seed: int, initial: Sequence[Mapping[str, Value]], options: MultiFidelityOptions
+    ) -> None:
+        del initial
+        # Heavy, and of no use to whoever only reads the options.
+        from clustertune.search.searchers.model_search import ModelSearch
+
+        self._options, self._past = options, Past()
+        self._search = ModelSearch(space, seed)
+        self._chance = StandIn(space, seed)
+        self.created, self.observe, self.forget = self._past.created, self._past.observe, self._past.forget
+
+    @staticmethod
+    def design(options: MultiFidelityOptions, *, space: Space) -> int:
+        """By default two for each parameter, at least 5 and at most 20."""
+        return options.initial_points or design_size(space)
+
+    def propose(self, count: int) -> list[Config]:
+        """A function of the seed and of what was told."""
+        past, options = self._past, self._options
+        kind: Surrogate = "gp" if options.surrogate == "auto" else options.surrogate
+        lesson = self._lesson(_MOST_ROWS if kind == "gp" else _MOST_ROWS_OF_TREES)
+        found = self._search.propose(lesson, kind, options.acquisition, past.seen, past.told, count)
+        return [self._maybe_random(config, index) for index, config in enumerate(found)]
+
+    def _maybe_random(self, config: Config, index: int) -> Config:
+        number = len(self._past.trials) + index
+        if Random(f"{self._search.seed}/model/{number}").random() >= self._options.random_share:  # noqa: S311 - not secret
+            return config
+        drawn = self._chance.config(number, self._past.seen)
+        return drawn if isinstance(drawn, dict) else config
+
+    def _lesson(self, most: int) -> Lesson:
+        from clustertune.search.searchers.model_search import Lesson
+
+        reports = sorted(self._past.finite(), key=lambda report: (-report[1], report[2]))
+        top, bottom = reports[0][1], min(level for _, level, _ in reports)
+        reports = self._chosen(reports, most)
+        worthless = list(self._past.worthless())[-most // 4 :]
+        reached = [*(level for _, level, _ in reports), *(level for _, level in worthless)]
+        return Lesson(
+            taught=[known.config for known, _, _ in reports],
+            losses=[loss for _, _, loss in reports],
+            worthless=[known.config for known, _ in worthless],
+            best=_distinct(reports),
+            pending=list(self._past.pending()),
+            levels=[_place(level, bottom, top) for level in reached],
+        )
+
+    def _chosen(self, reports: list[tuple[Known, int, float]], most: int) -> list[tuple[Known, int, float]]:
+        """From the top level down; of the level that does not fit whole, the best half and chance."""
+        if len(reports) <= most:
+            return reports
+        level = reports[most][1]
+        above = [report for report in reports if report[1] > level]
+        rest = [report for report in reports if report[1] == level]
+        room = most - len(above)
+        best, others = rest[: room // 2], rest[room // 2 :]
+        generator = Random(f"{self._search.seed}/rows/{self._past.told}")  # noqa: S311 - reproducible, not secret
+        return [*above, *best, *generator.sample(others, room - len(best))]
+
+
+def _place(level: int, bottom: int, top: int) -> float:
+    """0 at the lowest level, 1 at the highest, even by factors: rungs are."""
+    return math.log(max(level, bottom) / bottom) / math.log(top / bottom) if top > bottom else 1.0
+
+
+def _distinct(reports: list[tuple[Known, int, float]]) -> list[Config]:
+    """Each configuration once, those that reached the highest levels first, the better before the worse."""
+    return list({id(known): known.config for known, _, _ in reports}.values())

@@ -1,0 +1,133 @@
+"""Regressors that say how sure they are, fitted to what was observed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+Surrogate = Literal["gp", "rf", "et", "gbrt"]
+
+_TREES = 100
+_LEAF = 3
+"""Observations in a leaf at least: one alone says nothing of its own spread."""
+
+_QUANTILES = (0.16, 0.5, 0.84)
+"""The middle, and one standard deviation of a normal distribution to either side."""
+
+_CLOSE = 0.1
+"""Where trees are asked for several points, they know less of what is farther than this from those chosen before."""
+
+
+class Model(Protocol):
+    """Predicts; scikit-optimize's acquisition functions take such a one."""
+
+    def predict(self, rows: Any, return_std: bool = True) -> tuple[Any, Any]:
+        """Mean and standard deviation for each row."""
+        ...
+
+    def believing(self, row: Any) -> Model:
+        """The same model as if its own prediction had come true at ``row``: what is pending is no news any more."""
+        ...
+
+
+def fit(kind: Surrogate, rows: Any, losses: Any, seed: int) -> Model:
+    """``rows`` (n, d) in the unit cube, ``losses`` (n,) of zero mean and unit variance."""
+    with warnings.catch_warnings():
+        # A length scale at its bound, or a search that ends early, is no news to whoever tunes.
+        warnings.simplefilter("ignore")
+        return _FITTERS[kind](rows, losses, seed)
+
+
+class GaussianProcess:
+    """A Gaussian process with given hyperparameters (Rasmussen and Williams 2006, algorithm 2.1)."""
+
+    def __init__(self, kernel: Any, noise: float, rows: Any, losses: Any) -> None:
+        from sklearn.gaussian_process import GaussianProcessRegressor
+
+        self._kernel, self._noise, self._rows, self._losses = kernel, noise, rows, losses
+        self._regressor = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(rows, losses)
+
+    def predict(self, rows: Any, return_std: bool = True) -> tuple[Any, Any]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            mean, std = self._regressor.predict(rows, return_std=True)
+        return mean, std if return_std else None
+
+    def believing(self, row: Any) -> GaussianProcess:
+        """Ginsbourger et al. 2010, "Kriging is well-suited to parallelize optimization", section 3.2: the believer."""
+        mean, _ = self.predict(row[None, :])
+        rows, losses = np.vstack([self._rows, row]), np.append(self._losses, mean)
+        return GaussianProcess(self._kernel, self._noise, rows, losses)
+
+
+def _fit_gaussian_process(rows: Any, losses: Any, seed: int) -> GaussianProcess:
+    from skopt.learning import GaussianProcessRegressor
+    from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
+
+    kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(
+        length_scale=[0.5] * rows.shape[1], length_scale_bounds=(0.05, 10.0), nu=2.5
+    )
+    regressor = GaussianProcessRegressor(kernel, noise="gaussian", n_restarts_optimizer=1, random_state=seed)
+    regressor.fit(rows, losses)
+    # scikit-optimize takes the noise out of the fitted kernel, and keeps it beside.
+    return GaussianProcess(regressor.kernel_.k1, max(float(regressor.noise_ or 0.0), 1e-8), rows, losses)
+
+
+class Trees:
+    """An ensemble; about points chosen already it is as sure as of what it has seen."""
+
+    def __init__(self, predict: Callable[[Any], tuple[Any, Any]], chosen: tuple[Any, ...] = ()) -> None:
+        self._predict, self._chosen = predict, chosen
+
+    def predict(self, rows: Any, return_std: bool = True) -> tuple[Any, Any]:
+        mean, std = self._predict(rows)
+        for row in self._chosen:
+            distance = ((rows - row) ** 2).sum(axis=1)
+            std = std * (1.0 - np.exp(-distance / (2.0 * _CLOSE**2)))
+        return mean, std if return_std else None
+
+    def believing(self, row: Any) -> Trees:
+        return Trees(self._predict, (*self._chosen, row))
+
+
+def _fit_forest(rows: Any, losses: Any, seed: int) -> Trees:
+    from skopt.learning import RandomForestRegressor
+
+    forest = RandomForestRegressor(_TREES, min_samples_leaf=_LEAF, random_state=seed).fit(rows, losses)
+    return Trees(lambda asked: forest.predict(asked, return_std=True))
+
+
+def _fit_extra_trees(rows: Any, losses: Any, seed: int) -> Trees:
+    from skopt.learning import ExtraTreesRegressor
+
+    trees = ExtraTreesRegressor(_TREES, min_samples_leaf=_LEAF, random_state=seed).fit(rows, losses)
+    return Trees(lambda asked: trees.predict(asked, return_std=True))
+
+
+def _fit_boosted_trees(rows: Any, losses: Any, seed: int) -> Trees:
+    """Three quantiles, as scikit-optimize has them; its own wrapper fails with scikit-learn 1.7 and NumPy 2.4."""
+    from sklearn.ensemble import GradientBoostingRegressor
+
+    low, middle, high = (
+        GradientBoostingRegressor(loss="quantile", alpha=alpha, n_estimators=_TREES, random_state=seed).fit(
+            rows, losses
+        )
+        for alpha in _QUANTILES
+    )
+
+    def predict(asked: Any) -> tuple[Any, Any]:
+        spread = np.abs(high.predict(asked) - low.predict(asked)) / 2.0
+        return middle.predict(asked), np.maximum(spread, 1e-6)
+
+    return Trees(predict)
+
+
+_FITTERS: dict[Surrogate, Callable[[Any, Any, int], Model]] = {
+    "gp": _fit_gaussian_process,
+    "rf": _fit_forest,
+    "et": _fit_extra_trees,
+    "gbrt": _fit_boosted_trees,
+}
