@@ -19,7 +19,8 @@ from clustertune.coordinator.core.suggestions import Suggestions
 from clustertune.coordinator.core.trials import Trials
 
 _OF_ONE_TRIAL = frozenset({e.Reported, e.AttemptRan})
-_ITS_OWN = frozenset({f.AttemptStarted, f.StopOrdered, f.Improved})
+_ITS_OWN = frozenset({f.AttemptStarted, f.RungReached, f.StopOrdered, f.Improved})
+"""Facts that free no slot, and after which no experiment that had nothing to start has something."""
 
 
 class Core:
@@ -104,11 +105,18 @@ class Core:
         """Decides what an event means. Write the step's facts and rows before carrying out its commands."""
         step = self._desk.begin(now)
         self._handlers[type(event)](event)
-        if not self._leaving and (self._slots.starved or not _concerns_one_trial(event, step)):
+        if not self._leaving:
+            self._look_around(event, step)
+        return step
+
+    def _look_around(self, event: e.Happening, step: Step) -> None:
+        """What a report changes of its own trial, and nearly all of them do no more, gives nobody anything to start."""
+        if self._slots.starved or type(event) not in _OF_ONE_TRIAL or not _ITS_OWN.issuperset(map(type, step.facts)):
             self._slots.fill()
             self._suggestions.ask()
             self._fleet.size()
-        return step
+        elif step.facts:
+            self._suggestions.ask()
 
     def _submitted(self, event: e.Submitted) -> None:
         self._experiments.submitted(event)
@@ -127,8 +135,3 @@ class Core:
         self._leaving = True
         self._fleet.leave(stop_agents=stop_agents)
         return step
-
-
-def _concerns_one_trial(event: e.Happening, step: Step) -> bool:
-    """Whether it frees no slot and gives nobody anything to start: nearly all reports, and they are most events."""
-    return type(event) in _OF_ONE_TRIAL and _ITS_OWN.issuperset(map(type, step.facts))

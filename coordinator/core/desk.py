@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from clustertune.coordinator.core.commands import Command, ReportRow, Step
 from clustertune.coordinator.core.facts import Fact
 from clustertune.coordinator.core.fold import Algorithms, Fold
+from clustertune.coordinator.core.line import Line
 from clustertune.coordinator.core.state import NOTICES_KEPT, Experiment, Trial
-from clustertune.coordinator.core.story import TELLERS
-from clustertune.model.snapshot import Event
+from clustertune.coordinator.core.story import TELLERS, Words
 
 
 class Desk:
@@ -40,12 +40,10 @@ class Desk:
     def row(self, row: ReportRow) -> None:
         self.step.reports.append(row)
 
-    def say(self, experiment: Experiment, level: str, kind: str, text: str, trial: int | None = None) -> None:
+    def say(self, experiment: Experiment, level: str, kind: str, text: Words, trial: int | None = None) -> None:
         """A line for people. Ids begin at the time of day in milliseconds, so that they grow across restarts too."""
         self._last_event = self._last_event + 1 if self._last_event else int(self.now * 1000)
-        experiment.events.append(
-            Event(id=self._last_event, time=self.now, level=level, kind=kind, text=text, trial=trial)
-        )
+        experiment.events.append(Line(self._last_event, self.now, level, kind, text, trial))
 
     def notice(self, experiment: Experiment, trial: Trial, text: str) -> None:
         """A warning about a trial, said once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from clustertune.model.checkpoint import SavedKind
 from clustertune.model.instance import Inventory
@@ -91,8 +92,9 @@ class AttemptRan:
     attempt: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reported:
+class Reported(NamedTuple):
+    """What an attempt reported, and what its agent had to remark. A tuple, because there are so many of them."""
+
     instance: str
     epoch: int
     attempt: str

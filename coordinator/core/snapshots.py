@@ -75,7 +75,7 @@ def snapshot(
         folder=folder,
         secrets=experiment.secrets,
         grace_s=definition.grace_s + (definition.checkpoints.save_time_s if paused else 0.0),
-        events=tuple(event for event in experiment.events if event.id > after)[-EVENTS_AT_ONCE:],
+        events=tuple(line.event() for line in [x for x in experiment.events if x.id > after][-EVENTS_AT_ONCE:]),
     )
 
 

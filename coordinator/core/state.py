@@ -7,12 +7,12 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from clustertune.coordinator.core.line import Line
 from clustertune.coordinator.core.placement import Room
 from clustertune.definition.experiment import ExperimentDefinition
 from clustertune.model.checkpoint import CheckpointRef, SavedKind
 from clustertune.model.instance import Demand
 from clustertune.model.messages import CheckpointPolicy, MetricPattern, RunSpec
-from clustertune.model.snapshot import Event
 from clustertune.model.trial import AttemptId, Config, ExperimentState, TrialState, check_transition
 from clustertune.search.contracts import Scheduler, Searcher
 
@@ -98,6 +98,8 @@ class Trial:
 
     def newest(self, kind: SavedKind = SavedKind.CHECKPOINT, *, stored: bool = False) -> Kept | None:
         """The one that took it furthest, of equals the last made; with ``stored``, of those in the storage."""
+        if not self.kept:
+            return None
         found = [kept for kept in self.kept if kept.kind is kind and (kept.stored or not stored)]
         return max(reversed(found), key=lambda kept: kept.ref.resource, default=None)
 
@@ -150,7 +152,7 @@ class Experiment:
     untidy: bool = False
     deleting: set[str] = field(default_factory=set)
     copies: Counter[str] = field(default_factory=Counter)
-    events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    events: deque[Line] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
 
     @property
     def limit(self) -> int | None:
