@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,9 @@ from clustertune.search.searchers.acquisition import Acquisition, Candidates, be
 from clustertune.search.searchers.encoding import Encoder
 from clustertune.search.searchers.spread import key
 from clustertune.search.searchers.surrogates import Model, Surrogate, fit
+
+_FENCE = 6.0
+"""Ten standard deviations above the mean, where losses are normally distributed."""
 
 _BEST = 5
 """Candidates are looked for near this many of the best."""
@@ -95,16 +99,24 @@ def _at_the_top(rows: Any, column: bool) -> Any:
     return np.hstack([rows, np.ones((len(rows), 1))]) if column else rows
 
 
+def _fence(losses: Any) -> float:
+    """How large a loss may be before it says no more than "bad".
+
+    It is measured from the best quarter, not as in a box plot from the middle half: more than half may have diverged.
+    """
+    best, *quarters = np.quantile(losses, (0.0, 0.25, 0.5, 0.75, 1.0), method="lower")
+    return next((float(q + _FENCE * (q - best)) for q in quarters if q > best), math.inf)
+
+
 def standardized(losses: Any) -> Any:
     """Zero mean, unit variance, and no tail of bad values that would hide the differences between good ones.
 
-    Losses far above the others are drawn in to the upper fence of a box plot (Tukey 1977), and what is skewed still is
-    straightened by a power (Yeo and Johnson 2000), as HEBO does (Cowen-Rivers et al. 2022, arXiv 2012.03826, 3.2).
+    What is skewed after that is straightened by a power (Yeo and Johnson 2000), as HEBO does (Cowen-Rivers et al. 2022,
+    arXiv 2012.03826, section 3.2).
     """
     from sklearn.preprocessing import PowerTransformer
 
-    low, high = np.quantile(losses, (0.25, 0.75))
-    fenced = np.minimum(losses, high + 1.5 * (high - low)) if high > low else losses
+    fenced = np.minimum(losses, _fence(losses))
     spread = fenced.std()
     if not spread > 0.0:
         return np.zeros(len(losses))

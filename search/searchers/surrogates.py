@@ -11,8 +11,8 @@ import numpy as np
 Surrogate = Literal["gp", "rf", "et", "gbrt"]
 
 _TREES = 100
-_LEAF = 3
-"""Observations in a leaf at least: one alone says nothing of its own spread."""
+_LARGEST_LEAF, _OBSERVATIONS_A_LEAF = 3, 25
+"""A leaf of several observations evens out noise; of few there are none to spare for that."""
 
 _QUANTILES = (0.16, 0.5, 0.84)
 """The middle, and one standard deviation of a normal distribution to either side."""
@@ -96,15 +96,19 @@ class Trees:
 def _fit_forest(rows: Any, losses: Any, seed: int) -> Trees:
     from skopt.learning import RandomForestRegressor
 
-    forest = RandomForestRegressor(_TREES, min_samples_leaf=_LEAF, random_state=seed).fit(rows, losses)
+    forest = RandomForestRegressor(_TREES, min_samples_leaf=_leaf(len(rows)), random_state=seed).fit(rows, losses)
     return Trees(lambda asked: forest.predict(asked, return_std=True))
 
 
 def _fit_extra_trees(rows: Any, losses: Any, seed: int) -> Trees:
     from skopt.learning import ExtraTreesRegressor
 
-    trees = ExtraTreesRegressor(_TREES, min_samples_leaf=_LEAF, random_state=seed).fit(rows, losses)
+    trees = ExtraTreesRegressor(_TREES, min_samples_leaf=_leaf(len(rows)), random_state=seed).fit(rows, losses)
     return Trees(lambda asked: trees.predict(asked, return_std=True))
+
+
+def _leaf(observations: int) -> int:
+    return max(1, min(_LARGEST_LEAF, observations // _OBSERVATIONS_A_LEAF))
 
 
 def _fit_boosted_trees(rows: Any, losses: Any, seed: int) -> Trees:

@@ -1,0 +1,86 @@
+"""Multi-fidelity search: reports at low levels teach what the top is like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from clustertune.model.space import Float, Space
+from clustertune.search.searchers.multi_fidelity import MultiFidelity, MultiFidelityOptions, _place
+
+LINE = Space({"x": Float(0.0, 1.0)})
+
+
+def make(seed: int = 0, **options: Any) -> MultiFidelity:
+    return MultiFidelity(space=LINE, seed=seed, initial=(), options=MultiFidelityOptions(**options))
+
+
+def taught(searcher: MultiFidelity) -> MultiFidelity:
+    """Many trials at level 1, whose best is at 0.3; the few that went on to 9 and 81 show that it moves to 0.6."""
+    for trial in range(30):
+        x = (trial + 0.5) / 30
+        searcher.created(trial, {"x": x})
+        searcher.observe(trial, 1, 1.0 + (x - 0.3) ** 2)
+        if 5 < trial < 25:
+            searcher.observe(trial, 9, 0.5 + (x - 0.45) ** 2)
+        if 10 < trial < 22:
+            searcher.observe(trial, 81, 0.1 + (x - 0.6) ** 2)
+    return searcher
+
+
+@pytest.mark.parametrize("surrogate", ["gp", "et"])
+def test_it_asks_where_the_top_is_best_and_not_where_the_first_rung_was(surrogate: str) -> None:
+    (found,) = taught(make(surrogate=surrogate, random_share=0.0)).propose(1)
+    assert abs(float(found["x"]) - 0.6) < 0.1
+
+
+def test_low_levels_alone_teach_it_too() -> None:
+    searcher = make(random_share=0.0)
+    for trial in range(8):
+        x = (trial + 0.5) / 8
+        searcher.created(trial, {"x": x})
+        searcher.observe(trial, 1, (x - 0.3) ** 2)
+    assert abs(float(searcher.propose(1)[0]["x"]) - 0.3) < 0.15
+
+
+def test_a_share_of_what_it_proposes_is_drawn_at_random() -> None:
+    searcher = taught(make())
+    model = taught(make(random_share=0.0)).propose(40)
+    drawn = sum(a != b for a, b in zip(searcher.propose(40), model, strict=True))
+    assert 1 <= drawn <= 10
+    assert taught(make(random_share=1.0)).propose(5) != model[:5]
+
+
+def test_proposals_depend_on_what_was_told_alone() -> None:
+    asked_before = taught(make())
+    asked_before.propose(7)
+    assert asked_before.propose(5) == taught(make()).propose(5)
+    assert asked_before.propose(5)[:2] == asked_before.propose(2)
+
+
+def test_of_thousands_of_reports_those_at_the_top_are_learned_from_first() -> None:
+    searcher = make(random_share=0.0)
+    for trial in range(3000):
+        x = (trial + 0.5) / 3000
+        searcher.created(trial, {"x": x})
+        searcher.observe(trial, 1, 1.0 + (x - 0.3) ** 2)
+        if trial % 30 == 0:
+            searcher.observe(trial, 81, 0.1 + (x - 0.6) ** 2)
+    assert abs(float(searcher.propose(1)[0]["x"]) - 0.6) < 0.1
+
+
+def test_levels_lie_evenly_by_factors() -> None:
+    assert [round(_place(level, 1, 81), 2) for level in (1, 3, 9, 27, 81)] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert _place(9, 9, 9) == 1.0
+    assert _place(0, 1, 81) == 0.0  # it failed before it reported
+
+
+def test_the_value_at_the_end_is_the_last_word_on_the_highest_level() -> None:
+    searcher = make()
+    searcher.created(0, {"x": 0.5})
+    searcher.observe(0, 1, 0.5)
+    searcher.observe(0, 9, 0.75)
+    searcher.observe(0, 3, 0.25)
+    known = searcher._past.trials[0]
+    assert known.losses == {1: 0.5, 9: 0.25}
