@@ -64,6 +64,8 @@ class Slots:
 
     def _first_pending(self, experiment: Experiment) -> Trial | None:
         """The first that can begin now."""
+        if not experiment.pending:
+            return None
         waiting = (experiment.trials[number] for number in experiment.pending)
         return next((trial for trial in waiting if self._place_for(experiment, trial) is not None), None)
 

@@ -45,9 +45,9 @@ class Trials:
             self._take(experiment, trial, attempt, report)
 
     def _take(self, experiment: Experiment, trial: Trial, attempt: Attempt, report: Report) -> None:
-        resource = experiment.definition.resource
-        if trouble := _level_trouble(report.resource, attempt.resource, resource.name):
-            self._desk.notice(experiment, trial, trouble)
+        if not attempt.resource < report.resource <= LARGEST_LEVEL:
+            name = experiment.definition.resource.name
+            self._desk.notice(experiment, trial, _level_trouble(report.resource, attempt.resource, name))
             return
         attempt.resource = report.resource
         if verdict.reached_the_top(experiment, trial):
@@ -224,11 +224,9 @@ class Trials:
 
 
 def _level_trouble(level: int, reached: int, name: str) -> str:
-    """Why a report is left out, by its level; empty for one that counts."""
+    """Why a report is left out whose level is not beyond the one that was reached."""
     if not 1 <= level <= LARGEST_LEVEL:
         return f"a report at {name} {level} is left out: levels are whole numbers from 1 to 2**53"
     if level == reached:
         return f"reported {name} {level} again; the first report of a level counts"
-    if level < reached:
-        return f"reported {name} {level} after {name} {reached}; levels must grow, and this report is left out"
-    return ""
+    return f"reported {name} {level} after {name} {reached}; levels must grow, and this report is left out"

@@ -21,20 +21,13 @@ _RANK = re.compile(r"^rank \d+: ")
 
 def after(experiment: Experiment, trial: Trial, attempt: Attempt, ending: Ending) -> TrialState:
     """The trial's next state."""
-    by_reason = {
-        EndReason.RETURNED: _returned,
-        EndReason.RAISED: _raised,
-        EndReason.TIMEOUT: _timed_out,
-        EndReason.STOPPED: _ended_by_us,
-        EndReason.PAUSED: _ended_by_us,
-    }
     if ending.reason is EndReason.INFEASIBLE:
         return TrialState.INFEASIBLE
     if ending.reason is EndReason.UNSTARTABLE:
         return _again(experiment, trial, attempt) if cannot_go_on(experiment, trial, ending) else TrialState.FAILED
     if ending.reason in (EndReason.LOST, EndReason.NO_CHECKPOINT):
         return _again(experiment, trial, attempt)
-    return by_reason[ending.reason](experiment, trial, attempt)
+    return _BY_REASON[ending.reason](experiment, trial, attempt)
 
 
 def _returned(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState:
@@ -81,6 +74,15 @@ def _again(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState
         return TrialState.COMPLETED if reached_the_top(experiment, trial) and not trial.cut else TrialState.STOPPED
     paused = trial.parked or experiment.state is ExperimentState.PAUSED
     return TrialState.PAUSED if paused else TrialState.PENDING
+
+
+_BY_REASON = {
+    EndReason.RETURNED: _returned,
+    EndReason.RAISED: _raised,
+    EndReason.TIMEOUT: _timed_out,
+    EndReason.STOPPED: _ended_by_us,
+    EndReason.PAUSED: _ended_by_us,
+}
 
 
 def reached_the_top(experiment: Experiment, trial: Trial) -> bool:

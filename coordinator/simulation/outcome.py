@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -60,32 +61,34 @@ class Outcome:
 class Meter:
     """Reads off the core's state, after each event, what the outcome will tell."""
 
+    experiment: Experiment | None = None
     events: int = 0
     results: int = 0
     interruptions: int = 0
     _held: int = 0
     _since_s: float = 0.0
     _compute_s: float = 0.0
-    _best: tuple[int | None, float] = (None, 0.0)
+    _best: int | None = None
+    _best_loss: float = math.inf
     _path: list[Incumbent] = field(default_factory=list)
 
-    def note(self, now: float, step: Step, experiments: Mapping[str, Experiment]) -> None:
-        """An event was handled at ``now``."""
+    def note(self, now: float, step: Step) -> None:
+        """An event was handled at ``now``. Nothing holds a slot before ``experiment`` is set."""
         self.events += 1
-        self._compute_s += self._held * (now - self._since_s)
-        self._since_s = now
-        self._held = 0
-        for experiment in experiments.values():
-            self._held += len(experiment.active)
-        if step.reports:
-            self.results += len(step.reports)
-            if (experiment.best, experiment.best_loss) != self._best:
-                self._improved(now, experiment)
+        if now > self._since_s:
+            self._compute_s += self._held * (now - self._since_s)
+            self._since_s = now
+        if (experiment := self.experiment) is not None:
+            self._held = len(experiment.active)
+            if step.reports:
+                self.results += len(step.reports)
+                if experiment.best_loss != self._best_loss or experiment.best != self._best:
+                    self._improved(now, experiment)
 
     def _improved(self, now: float, experiment: Experiment) -> None:
         if experiment.best is None:
             return
-        self._best = (experiment.best, experiment.best_loss)
+        self._best, self._best_loss = experiment.best, experiment.best_loss
         self._path.append(
             Incumbent(
                 time_s=now,
@@ -96,8 +99,10 @@ class Meter:
             )
         )
 
-    def outcome(self, experiment: Experiment, now: float) -> Outcome:
+    def outcome(self, now: float) -> Outcome:
         """After the last event."""
+        if (experiment := self.experiment) is None:
+            raise ValueError("there is no experiment yet")
         return Outcome(
             state=experiment.state,
             reason=experiment.reason,

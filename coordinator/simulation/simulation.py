@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import gc
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
@@ -22,6 +24,7 @@ from clustertune.model.instance import Inventory
 from clustertune.search.registry import Registry
 
 _IDLE_TIMEOUT_S = 3600.0
+_COLLECT_AFTER = 100_000
 _MEMORY_BYTES = 2**50
 
 OnFact = Callable[[float, Fact], None]
@@ -84,17 +87,17 @@ class Simulation:
         experiment = self._core.state.experiments[name]
         if (limit_s := self._definition.stop.time_s) is not None:
             self._timeline.at(limit_s, self._tick)
-        step = self._timeline.step
-        while (experiment.active or not experiment.state.ended) and step():
-            pass
+        self._meter.experiment = experiment
+        with _rare_collections():
+            self._timeline.run(lambda: bool(experiment.active) or not experiment.state.ended)
         if not experiment.state.ended:
             raise SimulationStuck(_why_stuck(experiment))
-        return self._meter.outcome(experiment, self._timeline.now)
+        return self._meter.outcome(self._timeline.now)
 
     def _tell(self, event: e.Happening) -> None:
         now = self._timeline.now
         step = self._core.handle(event, now)
-        self._meter.note(now, step, self._core.state.experiments)
+        self._meter.note(now, step)
         if self._on_fact is not None:
             for fact in step.facts:
                 self._on_fact(now, fact)
@@ -177,6 +180,17 @@ def simulate(
 def _alone(definition: ExperimentDefinition) -> ExperimentDefinition:
     """Without what only real machines have: a trial takes one slot, and needs neither secrets nor storage."""
     return definition.model_copy(update={"per_trial": PerTrial(), "secrets": [], "storage": None})
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """The state only grows, and holds no cycles: looking for them in it as often as Python does costs a tenth."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(_COLLECT_AFTER, *thresholds[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 def _nothing(_: object) -> None:

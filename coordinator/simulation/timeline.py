@@ -32,13 +32,12 @@ class Timeline:
         self._uneventful += 1
         self.at(time_s, self._happen_sometime, (action, subject))
 
-    def step(self) -> bool:
-        """Lets the next thing happen; False where nothing that matters is to come."""
-        if len(self._heap) <= self._uneventful:
-            return False
-        self.now, self.plan, action, subject = heappop(self._heap)
-        action(subject)
-        return True
+    def run(self, goes_on: Callable[[], bool]) -> None:
+        """Lets one thing after the other happen while ``goes_on()``, until nothing that matters is to come."""
+        heap = self._heap
+        while len(heap) > self._uneventful and goes_on():
+            self.now, self.plan, action, subject = heappop(heap)
+            action(subject)
 
     def _happen_sometime(self, what: tuple[Callable[[Any], None], Any]) -> None:
         self._uneventful -= 1
