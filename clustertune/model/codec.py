@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
-from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NewType, Union, get_args, get_origin, get_type_hints
 
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -54,6 +54,8 @@ def _reader(annotation: Any) -> Callable[[object], Any]:
     origin = get_origin(annotation)
     if origin is Union or origin is types.UnionType:
         return _union_reader(get_args(annotation))
+    if origin is Literal:
+        return _one_of({value: value for value in get_args(annotation)})
     if origin is tuple or origin is list:
         return _sequence_reader(origin, _reader(get_args(annotation)[0]))
     if origin in (dict, Mapping):
@@ -62,7 +64,7 @@ def _reader(annotation: Any) -> Callable[[object], Any]:
         if is_dataclass(annotation):
             return _dataclass_reader(annotation)
         if issubclass(annotation, Enum):
-            return _enum_reader(annotation)
+            return _one_of({member.value: member for member in annotation})
         if annotation in _SCALARS:
             return _SCALARS[annotation]
     raise TypeError(f"{annotation} does not travel")
@@ -128,9 +130,7 @@ def _mapping_reader(item: Callable[[object], Any]) -> Callable[[object], Any]:
     return read
 
 
-def _enum_reader(cls: type[Enum]) -> Callable[[object], Any]:
-    members = {member.value: member for member in cls}
-
+def _one_of(members: Mapping[Any, Any]) -> Callable[[object], Any]:
     def read(plain: object) -> Any:
         if not isinstance(plain, str) or plain not in members:
             raise FieldError(f"expected one of {', '.join(map(str, members))}, found {_found(plain)}")
