@@ -37,7 +37,7 @@ def serve(searcher: SlowSearcher, asked: TextIO, answers: TextIO) -> None:
         request = json.loads(line)
         try:
             tell(searcher, request["told"])
-            answer: dict[str, Any] = {"configs": searcher.propose(request["count"])}
+            answer: dict[str, Any] = {"configs": searcher.propose(request["count"]) if request["count"] else []}
         except Exception as error:  # noqa: BLE001 - the process's boundary: it becomes the core's event
             answer = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
         answers.write(json.dumps(answer) + "\n")

@@ -70,7 +70,7 @@ class SlowSearcher(Protocol):
         ...
 
     def propose(self, count: int) -> list[Config]:
-        """At most ``count`` configurations, none of them twice nor tried before; none at all: there is nothing more.
+        """At most ``count`` (1 or more) configurations, none of them twice nor tried before; none: there are no more.
 
         The first n of them do not depend on ``count``.
         """

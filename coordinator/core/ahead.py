@@ -76,6 +76,7 @@ class Ahead:
         self._took_s = _FIRST_GUESS_S
         self._hungry: tuple[float, int] | None = None
         self._exhausted = False
+        self._warm, self._asked_for = False, 0
 
     # What a searcher is told
 
@@ -145,24 +146,31 @@ class Ahead:
 
     # Asking
 
-    def wants(self, trials: int, free: int, slots: int, left: float) -> int:
-        """How many proposals to ask for now, with ``trials`` created, ``free`` slots and ``left`` trials to create."""
-        if self.asked_at is not None or self._exhausted or not self._learned or trials + slots < self._design:
-            return 0
+    def wants(self, trials: int, free: int, slots: int, left: float) -> int | None:
+        """How many proposals to ask for now, with ``trials`` created, ``free`` slots and ``left`` trials to create.
+
+        None: not to ask at all. The first question is for 0, so that the searcher's process is up when it is needed.
+        """
+        if self.asked_at is not None or self._exhausted:
+            return None
+        if not self._learned or trials + slots < self._design:
+            return None if self._warm else 0
         enough = min(left, max(1, free, 2 * self.taken))
         if self._ready and self._ready_known >= self._fresh and len(self._ready) >= enough / 2:
-            return 0
+            return None
         return int(min(enough, max(1, slots)))
 
-    def asked(self, now: float) -> None:
-        self.asked_at, self.taken = now, 0
+    def asked(self, now: float, count: int) -> None:
+        self.asked_at, self._asked_for, self._warm = now, count, True
+        self.taken = 0 if count else self.taken
 
     def answered(self, now: float, known: int, configs: list[Config]) -> None:
         """The newest proposals replace older ones."""
-        if self.asked_at is not None:
-            took_s = now - self.asked_at
-            self._took_s = took_s if self._ready_known == 0 else _MEMORY * self._took_s + (1 - _MEMORY) * took_s
+        took_s = now - self.asked_at if self.asked_at is not None else self._took_s
         self.asked_at, self.failures, self.retry_at = None, 0, -math.inf
+        if not self._asked_for:
+            return
+        self._took_s = took_s if self._ready_known == 0 else _MEMORY * self._took_s + (1 - _MEMORY) * took_s
         self._ready, self._ready_known = deque(configs), known
         self._exhausted = not configs
 

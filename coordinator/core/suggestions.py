@@ -42,8 +42,8 @@ class Suggestions:
         slots = self._slots(experiment)
         left = experiment.left_to_create()
         count = ahead.wants(len(experiment.trials), slots - len(experiment.active), slots, left)
-        if count:
-            ahead.asked(self._desk.now)
+        if count is not None:
+            ahead.asked(self._desk.now, count)
             self._desk.command(Suggest(experiment=experiment.name, told=ahead.told, known=len(ahead.told), count=count))
 
     def _slots(self, experiment: Experiment) -> int:

@@ -50,6 +50,8 @@ class ModelSearch:
     encoder: Encoder = field(init=False)
 
     def __post_init__(self) -> None:
+        import skopt.learning  # noqa: F401 - a second of importing is spent here, and not when the first proposal is due
+
         self.encoder = Encoder(self.space)
 
     def propose(

@@ -23,11 +23,17 @@ def world() -> World:
     world.join(slots=2)
     world.ran(0)
     world.ran(1)
+    world.send(e.Suggested(experiment="digits", known=0, configs=()))
     return world
 
 
+def asked(world: World) -> list[c.Suggest]:
+    """Questions, without the one that only makes the searcher's process start."""
+    return [command for command in world.of(c.Suggest) if command.count]
+
+
 def answer(world: World, *values: float, after_s: float = 0.001) -> None:
-    last = world.of(c.Suggest)[-1]
+    last = asked(world)[-1]
     configs = tuple({"lr": value} for value in values)
     world.send(e.Suggested(experiment="digits", known=last.known, configs=configs), after_s)
 
@@ -45,7 +51,7 @@ def sources(world: World) -> list[str]:
 
 def test_the_first_trials_are_spread_evenly_and_nobody_is_asked(world: World) -> None:
     assert sources(world) == ["design", "design"]
-    assert world.of(c.Suggest) == []
+    assert asked(world) == []
     first, second = (world.trial(n).config["lr"] for n in (0, 1))
     assert first != second
 
@@ -58,19 +64,25 @@ def test_the_users_own_configurations_come_first_and_are_marked() -> None:
     assert world.trial(0).config == {"lr": 0.5}
 
 
+def test_its_process_is_started_before_there_is_anything_to_ask() -> None:
+    world = World()
+    world.submit(**SLOW)
+    assert [(command.count, command.known) for command in world.of(c.Suggest)] == [(0, 0)]
+
+
 def test_a_finite_report_makes_it_ask_with_all_that_is_known(world: World) -> None:
     world.report(0, 9, error=float("nan"))
-    assert world.of(c.Suggest) == []
+    assert asked(world) == []
     world.report(1, 9, error=0.5)
-    (asked,) = world.of(c.Suggest)
-    assert [told[0] for told in asked.told[: asked.known]] == ["created", "created", "observe", "observe"]
-    assert asked.told[3] == ("observe", 1, 9, 0.5)
+    (command,) = asked(world)
+    assert [told[0] for told in command.told[: command.known]] == ["created", "created", "observe", "observe"]
+    assert command.told[3] == ("observe", 1, 9, 0.5)
 
 
 def test_what_is_ready_is_taken_with_what_it_was_computed_from(world: World) -> None:
     world.report(0, 9, error=0.5)
     answer(world, 0.25)
-    finish_known = world.of(c.Suggest)[-1].known
+    finish_known = asked(world)[-1].known
     world.end(0)
     assert (world.trial(2).config, world.trial(2).source) == ({"lr": 0.25}, "")
     created = [fact for _, fact in world.journal if getattr(fact, "config", None) == {"lr": 0.25}]
@@ -131,19 +143,20 @@ def test_what_was_tried_meanwhile_is_passed_over(world: World) -> None:
 def test_one_question_at_a_time_and_another_as_soon_as_more_is_known(world: World) -> None:
     world.report(0, 9, error=0.5)
     world.report(1, 9, error=0.4)
-    assert len(world.of(c.Suggest)) == 1
+    assert len(asked(world)) == 1
     answer(world, 0.25, 0.3)
-    assert [asked.known for asked in world.of(c.Suggest)] == [3, 4]
+    assert [command.known for command in asked(world)] == [3, 4]
 
 
 def test_as_many_are_asked_for_as_were_needed_last_time_and_never_more_than_there_are_trials_left() -> None:
     world = World()
     world.submit(**{**SLOW, "trials": 10})
     world.join(slots=8)
+    world.send(e.Suggested(experiment="digits", known=0, configs=()))
     for number in range(8):
         world.ran(number)
     finish(world, 0, 0.5, elapsed_s=0.01)
-    assert world.of(c.Suggest)[-1].count <= 2
+    assert asked(world)[-1].count <= 2
 
 
 def test_an_empty_answer_ends_the_search(world: World) -> None:
@@ -160,11 +173,11 @@ def test_a_searcher_that_fails_is_told_of_once_and_tried_again_later(world: Worl
     world.send(e.SuggestingFailed(experiment="digits", error="ValueError: x"))
     world.end(0)
     assert sources(world)[2:] == ["fill-in"]
-    asked = len(world.of(c.Suggest))
+    before = len(asked(world))
     world.send(e.Ticked(), 4.0)
-    assert len(world.of(c.Suggest)) == asked
+    assert len(asked(world)) == before
     world.send(e.Ticked(), 2.0)
-    assert len(world.of(c.Suggest)) == asked + 1
+    assert len(asked(world)) == before + 1
     world.send(e.SuggestingFailed(experiment="digits", error="ValueError: y"))
     said = [event.text for event in world.experiment().events if event.kind == "searcher"]
     assert said == ["the searcher fails, and quasi-random configurations stand in: ValueError: x"]
@@ -187,16 +200,16 @@ def test_after_a_restart_the_same_has_been_told_and_it_is_asked_again(world: Wor
     world.end(1, EndReason.RAISED, "boom")
     again = world.restarted()
     assert _told(again) == _told(world)
-    assert again.of(c.Suggest)[-1].known == len(_told(world))
+    assert asked(again)[-1].known == len(_told(world))
 
 
 def test_a_searcher_ended_on_purpose_is_asked_again_when_the_experiment_goes_on(world: World) -> None:
     world.report(0, 9, error=0.5)
     world.send(e.PauseAsked(experiment="digits"))
     world.send(e.SuggestingFailed(experiment="digits", error=""))
-    asked = len(world.of(c.Suggest))
+    before = len(asked(world))
     world.send(e.ResumeAsked(experiment="digits"))
-    assert len(world.of(c.Suggest)) == asked + 1
+    assert len(asked(world)) == before + 1
     assert not [event for event in world.experiment().events if event.kind == "searcher"]
 
 
