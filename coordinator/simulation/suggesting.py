@@ -38,7 +38,7 @@ class Suggesting:
             self._searcher = self._make()
         tell(self._searcher, command.told[self._told : command.known])
         self._told = command.known
-        configs = tuple(self._searcher.propose(command.count))
+        configs = tuple(self._searcher.propose(command.count)) if command.count else ()
         answer = e.Suggested(experiment=command.experiment, known=command.known, configs=configs)
         self._awaited = self._timeline.after(self._takes_s, self._answer, answer)
         for second in range(1, int(self._takes_s / _TICK_S) + 1):
