@@ -26,6 +26,13 @@ _SCHEDULERS = {
     "fifo": "clustertune.search.schedulers.fifo:Fifo",
     "asha": "clustertune.search.schedulers.asha:Asha",
     "asha-promotion": "clustertune.search.schedulers.asha_promotion:AshaPromotion",
+    "async-hyperband": "clustertune.search.schedulers.async_hyperband:AsyncHyperband",
+    "successive-halving": "clustertune.search.schedulers.successive_halving:SuccessiveHalving",
+    "hyperband": "clustertune.search.schedulers.hyperband:Hyperband",
+    "median-stopping": "clustertune.search.schedulers.median_stopping:MedianStopping",
+    "plateau": "clustertune.search.schedulers.plateau:Plateau",
+    "population-based": "clustertune.search.schedulers.population_based:PopulationBased",
+    "population-based-replay": "clustertune.search.schedulers.population_based_replay:PopulationBasedReplay",
 }
 
 
@@ -37,9 +44,10 @@ class Registry:
     """Algorithms by name; none is imported before it is asked for.
 
     An algorithm is a class with ``Options`` (a frozen dataclass; the metadata of its fields holds ``doc`` and, as
-    wanted, ``minimum``, ``maximum``, ``examples``), a docstring whose first line says what it does, a constructor as
-    ``make_searcher`` and ``make_scheduler`` call it, and, as wanted, a static ``problems``. Third parties name theirs
-    in the entry-point groups ``clustertune.searchers`` and ``clustertune.schedulers``; our own names stay ours.
+    wanted, ``minimum``, ``maximum``, ``examples``, ``file``), a docstring whose first line says what it does, a
+    constructor as ``make_searcher`` and ``make_scheduler`` call it, and, as wanted, a static ``problems``. Third
+    parties name theirs in the entry-point groups ``clustertune.searchers`` and ``clustertune.schedulers``; our own
+    names stay ours.
     """
 
     def __init__(self, searchers: Mapping[str, str], schedulers: Mapping[str, str]) -> None:
@@ -80,11 +88,21 @@ class Registry:
         return _problems(self._searchers.load(name), name, options, space=space)
 
     def scheduler_problems(
-        self, name: str, options: Mapping[str, object], *, min_resource: int, max_resource: int | None
+        self,
+        name: str,
+        options: Mapping[str, object],
+        *,
+        space: Space | None = None,
+        min_resource: int,
+        max_resource: int | None,
     ) -> Sequence[tuple[str, str]]:
-        """(option, message) for each thing that stands in the way of using it; the option is empty for the whole."""
-        limits = {"min_resource": min_resource, "max_resource": max_resource}
-        return _problems(self._schedulers.load(name), name, options, **limits)
+        """(option, message) for each thing that stands in the way of using it; the option is empty for the whole.
+
+        ``space`` is for those that look at it; None where it is not known.
+        """
+        cls, limits = self._schedulers.load(name), {"min_resource": min_resource, "max_resource": max_resource}
+        also = {"space": space} if _takes_space(getattr(cls, "problems", None)) else {}
+        return _problems(cls, name, options, **limits, **also)
 
     def scheduler_pauses(self, name: str, options: Mapping[str, object]) -> bool:
         """Whether trials may be paused, or cloned, under it. Raises NoSuchName, BrokenPlugin, Mistake."""
@@ -130,7 +148,7 @@ class Registry:
         """
         cls = self._schedulers.load(name)
         read = _read_options(cls, name, options)
-        also = {"space": space} if "space" in inspect.signature(cls).parameters else {}
+        also = {"space": space} if _takes_space(cls) else {}
         scheduler: Scheduler = cls(
             min_resource=min_resource, max_resource=max_resource, seed=seed, options=read, **also
         )
@@ -174,6 +192,10 @@ class _Kind:
 
 def _is_slow(cls: Any) -> bool:
     return hasattr(cls, "propose")
+
+
+def _takes_space(function: Any) -> bool:
+    return function is not None and "space" in inspect.signature(function).parameters
 
 
 def _options_class(cls: Any) -> type[Any]:

@@ -5,26 +5,21 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields
+from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, BeforeValidator, ValidationError, create_model
 from pydantic import Field as PydanticField
 
-from clustertune.definition.document import Document, FieldPath
+from clustertune.definition.document import LARGEST_FILE_BYTES, Document, FieldPath
 from clustertune.definition.fields import Flag, Integer, Number, Section, Text, found, read_real
-from clustertune.definition.translation import NOT_YET, translate
+from clustertune.definition.translation import translate
 from clustertune.model.errors import Mistake, Problem, suggestion
 from clustertune.model.space import Space
 
 Kind = Literal["searcher", "scheduler"]
 
 _LONGEST_NAME = 64
-
-_LATER: Mapping[str, frozenset[str]] = {
-    "searcher": frozenset(),
-    "scheduler": frozenset({"successive-halving", "hyperband", "median", "population-based", "pbt"}),
-}
-"""Algorithms that the design names and this version does not have."""
 
 
 class Registry(Protocol):
@@ -33,7 +28,10 @@ class Registry(Protocol):
     def searcher_names(self) -> Sequence[str]: ...
     def scheduler_names(self) -> Sequence[str]: ...
     def searcher_options(self, name: str) -> type[Any]:
-        """A frozen dataclass; the metadata of its fields holds doc, and as wanted minimum, maximum, examples."""
+        """A frozen dataclass; the metadata of its fields holds doc, and as wanted minimum, maximum, examples.
+
+        ``file: True`` says that what is written is the path of a text file, which takes the path's place.
+        """
         ...
 
     def scheduler_options(self, name: str) -> type[Any]: ...
@@ -44,7 +42,13 @@ class Registry(Protocol):
         ...
 
     def scheduler_problems(
-        self, name: str, options: Mapping[str, object], *, min_resource: int, max_resource: int | None
+        self,
+        name: str,
+        options: Mapping[str, object],
+        *,
+        space: Space | None = None,
+        min_resource: int,
+        max_resource: int | None,
     ) -> Sequence[tuple[str, str]]: ...
     def scheduler_pauses(self, name: str, options: Mapping[str, object]) -> bool:
         """Whether trials may be paused, or cloned, under it. Raises a Mistake."""
@@ -73,9 +77,41 @@ def resolve_choice(
         return None, [document.problem(path if isinstance(written, dict) else (kind,), str(mistake))]
     options = {option: value for option, value in dict(given).items() if option != "type"}  # type: ignore[call-overload]
     try:
-        return {"type": name, **model.model_validate(options).model_dump(mode="json")}, []
+        read = model.model_validate(options).model_dump(mode="json")
     except ValidationError as error:
         return None, translate(error, document, model, (kind,))
+    try:
+        return {"type": name, **read, **_files(options_class(kind, name, registry), read, document)}, []
+    except _UnreadableFile as error:
+        return None, [document.problem((kind, error.option), str(error))]
+
+
+class _UnreadableFile(Exception):
+    """What the option names is no text file."""
+
+    def __init__(self, option: str, message: str) -> None:
+        self.option = option
+        super().__init__(message)
+
+
+def _files(options: type[Any], read: Mapping[str, Any], document: Document) -> dict[str, str]:
+    """The text of each file that an option names, beside the definition: an experiment must not depend on its path."""
+    folder = Path(document.file).parent if document.file is not None else Path()
+    found = {}
+    for field in fields(options):
+        if not field.metadata.get("file"):
+            continue
+        path = folder / read[field.name]
+        try:
+            with path.open("rb") as file:
+                content = file.read(LARGEST_FILE_BYTES + 1)
+            found[field.name] = content.decode()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "it is no text"
+            raise _UnreadableFile(field.name, f"{path} cannot be read: {why}") from error
+        if len(content) > LARGEST_FILE_BYTES:
+            raise _UnreadableFile(field.name, f"{path} is larger than 1 MiB; is it the right file?")
+    return found
 
 
 def _name(kind: Kind, given: object, registry: Registry) -> str:
@@ -87,8 +123,6 @@ def _name(kind: Kind, given: object, registry: Registry) -> str:
         raise Mistake(lead + _known(kind, registry))
     if len(name) > _LONGEST_NAME:
         raise Mistake(f"there is no {kind} called {found(name)}{_known(kind, registry)}")
-    if name in _LATER[kind] and name not in names(kind, registry):
-        raise Mistake(f"{name} {NOT_YET}{_known(kind, registry)}")
     return name
 
 

@@ -13,6 +13,7 @@ from clustertune.definition.parameters import space_problems
 from clustertune.definition.storage import storage_problem
 from clustertune.model.errors import Mistake
 from clustertune.model.placeholders import ALL_ARGUMENTS
+from clustertune.model.space import Space
 
 Found = Iterator[tuple[FieldPath, str]]
 
@@ -46,7 +47,7 @@ def experiment_problems(
         yield from _placeholders(definition, names)
     yield from _space(definition, registry, broken, declared)
     if not broken & {"scheduler", "resource"}:
-        yield from _scheduler(definition, registry)
+        yield from _scheduler(definition, registry, None if "space" in broken else _space_if_sound(definition))
 
 
 def name_problem(name: str) -> str | None:
@@ -207,15 +208,23 @@ def _searcher(definition: ExperimentDefinition, registry: Registry) -> Found:
     yield from _located("searcher", problems)
 
 
-def _scheduler(definition: ExperimentDefinition, registry: Registry) -> Found:
+def _scheduler(definition: ExperimentDefinition, registry: Registry, space: Space | None) -> Found:
     choice, resource = definition.scheduler, definition.resource
     try:
         problems = registry.scheduler_problems(
-            choice.type, choice.options, min_resource=resource.min, max_resource=resource.max
+            choice.type, choice.options, space=space, min_resource=resource.min, max_resource=resource.max
         )
     except Mistake as mistake:
         problems = [("", str(mistake))]
     yield from _located("scheduler", problems)
+
+
+def _space_if_sound(definition: ExperimentDefinition) -> Space | None:
+    """What is wrong with it is said elsewhere."""
+    try:
+        return definition.space
+    except ValueError:
+        return None
 
 
 def _located(kind: Kind, problems: Collection[tuple[str, str]]) -> Found:

@@ -8,22 +8,15 @@ when it is among the best there so far, and ends otherwise, so that no checkpoin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from itertools import accumulate
 from random import Random
 
 from clustertune.model.trial import TrialState
 from clustertune.search.contracts import Decision, Next, StartNew
+from clustertune.search.schedulers.ladder import REDUCTION_FACTOR, highest_reached, maximum_problem, rung_levels
 from clustertune.search.schedulers.rung import Rung
-
-REDUCTION_FACTOR: Mapping[str, object] = {
-    "doc": "Of the trials that reach a rung, one in this many goes on; rungs are this factor apart.",
-    "minimum": 2,
-    "examples": [4],
-}
-"""What is said of this option of all schedulers that halve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +63,7 @@ class Asha:
     def problems(options: AshaOptions, *, min_resource: int, max_resource: int | None) -> list[tuple[str, str]]:
         """(option, message) for what stands in the way; an empty option means the scheduler as a whole."""
         if max_resource is None:
-            return [("", "asha compares trials on the way to a maximum; add resource: {max: …}, or use fifo")]
+            return maximum_problem("asha", max_resource)
         rungs = len(rung_levels(min_resource, max_resource, options.reduction_factor))
         if options.brackets > max(1, rungs):
             span = f"resource {min_resource} to {max_resource} with reduction_factor {options.reduction_factor:g}"
@@ -97,7 +90,7 @@ class Asha:
         if climber.finished or resource >= self._max:
             climber.finished = True
             return Decision.CONTINUE
-        reached = self._highest_reached(climber, resource)
+        reached = highest_reached(self._ladders[climber.bracket], climber.rung, resource)
         if reached is None:
             return Decision.CONTINUE
         # A program that reports seldom passes several rungs at once: it is compared where it is, not where it was.
@@ -120,21 +113,6 @@ class Asha:
             return 0
         at = Random(f"{self._seed}/bracket/{trial}").random() * self._weights[-1]  # noqa: S311 - reproducible, not secret
         return next(index for index, weight in enumerate(self._weights) if at < weight)
-
-    def _highest_reached(self, climber: _Climber, resource: int) -> int | None:
-        ladder = self._ladders[climber.bracket]
-        reached = [index for index in range(climber.rung, len(ladder)) if ladder[index].level <= resource]
-        return reached[-1] if reached else None
-
-
-def rung_levels(min_resource: int, max_resource: int, reduction_factor: float) -> list[int]:
-    """min, min * eta, min * eta**2, …, below max; a fractional level is rounded down."""
-    # Exact arithmetic in a loop: floating logarithms lose the top rung at 243 with eta 3.
-    level, factor, levels = Fraction(min_resource), Fraction(str(reduction_factor)), []
-    while level < max_resource:
-        levels.append(int(level))
-        level *= factor
-    return levels
 
 
 def _bracket_weights(rungs: int, brackets: int, reduction_factor: float) -> Sequence[float]:

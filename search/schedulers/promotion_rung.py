@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from heapq import heappop, heappush
 
-Rank = tuple[float, int]
+from clustertune.search.schedulers.ladder import Rank, rank
 
 
 class PromotionRung:
@@ -34,7 +33,7 @@ class PromotionRung:
     def record(self, trial: int, loss: float) -> None:
         """Losses that are not finite rank last; ties go to the lower trial number. Each trial is recorded once."""
         self._count += 1
-        heappush(self._rest, (loss if math.isfinite(loss) else math.inf, trial))
+        heappush(self._rest, rank(trial, loss))
         while len(self._best) < int(self._count // self.reduction_factor):
             self._rise()
         # One of the rest may be better than the worst of the best.
@@ -45,24 +44,24 @@ class PromotionRung:
             heappush(self._rest, worst)
 
     def _rise(self) -> None:
-        rank = heappop(self._rest)
-        heappush(self._best, _negated(rank))
-        self._in_best.add(rank[1])
-        heappush(self._candidates, rank)
+        record = heappop(self._rest)
+        heappush(self._best, _negated(record))
+        self._in_best.add(record[1])
+        heappush(self._candidates, record)
 
     def promotable(self, ready: Callable[[int], bool] = lambda trial: True) -> int | None:  # noqa: ARG005
         """The best trial that may be promoted, was not, and is ``ready``; None where there is none."""
         passed_over: list[Rank] = []
         found = None
         while self._candidates and found is None:
-            rank = heappop(self._candidates)
-            trial = rank[1]
+            record = heappop(self._candidates)
+            trial = record[1]
             # Who fell out of the best comes back if it rises again; who was promoted does not.
             if trial in self._in_best and trial not in self._promoted:
-                passed_over.append(rank)
+                passed_over.append(record)
                 found = trial if ready(trial) else None
-        for rank in passed_over:
-            heappush(self._candidates, rank)
+        for record in passed_over:
+            heappush(self._candidates, record)
         return found
 
     def promote(self, trial: int) -> None:
@@ -70,5 +69,5 @@ class PromotionRung:
         self._promoted.add(trial)
 
 
-def _negated(rank: Rank) -> Rank:
-    return -rank[0], -rank[1]
+def _negated(record: Rank) -> Rank:
+    return -record[0], -record[1]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from heapq import heappop, heappush, heappushpop
+
+from clustertune.search.schedulers.ladder import rank
 
 
 class Rung:
@@ -30,12 +31,12 @@ class Rung:
 
         Losses that are not finite rank last; ties go to the lower trial number. Each trial is recorded once.
         """
-        rank = (loss if math.isfinite(loss) else math.inf, trial)
-        worst = heappushpop(self._best, (-rank[0], -trial)) if self._best else (-rank[0], -trial)
+        mine = rank(trial, loss)
+        worst = heappushpop(self._best, (-mine[0], -trial)) if self._best else (-mine[0], -trial)
         heappush(self._rest, (-worst[0], -worst[1]))
         self._count += 1
         while len(self._best) < max(1, int(self._count // self.reduction_factor)):
             value, number = heappop(self._rest)
             heappush(self._best, (-value, -number))
         worst = self._best[0]
-        return rank <= (-worst[0], -worst[1])
+        return mine <= (-worst[0], -worst[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core.core import Core
+from clustertune.coordinator.core.state import Experiment
 from clustertune.model.trial import EndReason
+from clustertune.search.contracts import Next
 from tests.coordinator.core.world import World, progress
 
 STEPS = st.lists(
@@ -40,11 +43,32 @@ STEPS = st.lists(
     max_size=60,
 )
 
-SCHEDULERS = st.sampled_from(["asha", "asha-promotion", "swapping"])
+LEARNED = [{"resource_from": 0, "config": {"lr": 0.5}}, {"resource_from": 3, "config": {"lr": 0.1}}]
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "asha": {"reduction_factor": 2},
+    "asha-promotion": {"reduction_factor": 2},
+    "async-hyperband": {"reduction_factor": 2},
+    "successive-halving": {"reduction_factor": 2, "round_size": 4},
+    "hyperband": {"reduction_factor": 2},
+    "median-stopping": {"min_trials": 1},
+    "plateau": {"window": 2},
+    "population-based": {"population": 4, "interval": 2},
+    "population-based-replay": {"schedule": json.dumps({"schedule": LEARNED})},
+    "swapping": {},
+}
+
+SCHEDULERS = st.sampled_from(list(OPTIONS))
 
 
 def chosen(scheduler: str) -> dict[str, Any]:
-    return {"type": scheduler, **({"reduction_factor": 2} if scheduler != "swapping" else {})}
+    return {"type": scheduler, **OPTIONS[scheduler]}
+
+
+def wishes(experiment: Experiment) -> tuple[Next, list[int | None]]:
+    """What the scheduler would have done now."""
+    targets = [experiment.scheduler.target(trial.number) for trial in experiment.trials]
+    return experiment.scheduler.next(), targets
 
 
 def view(core: Core) -> dict[str, Any]:
@@ -68,6 +92,7 @@ def view(core: Core) -> dict[str, Any]:
             "active": sorted(experiment.active),
             "pending": list(experiment.pending),
             "flat": experiment.ended_since_best,
+            "wishes": None if experiment.state.ended else wishes(experiment),
         }
     seen["instances"] = {i.id: (i.epoch, sorted(i.attempts)) for i in core.state.instances.values()}
     return seen

@@ -41,15 +41,26 @@ def definition(**changes: Any) -> dict[str, Any]:
     return dict(ExperimentDefinition.from_plain({**DEFINITION, **changes}).to_plain())
 
 
+_OURS = {
+    "fifo": "fifo:Fifo",
+    "asha": "asha:Asha",
+    "asha-promotion": "asha_promotion:AshaPromotion",
+    "async-hyperband": "async_hyperband:AsyncHyperband",
+    "successive-halving": "successive_halving:SuccessiveHalving",
+    "hyperband": "hyperband:Hyperband",
+    "median-stopping": "median_stopping:MedianStopping",
+    "plateau": "plateau:Plateau",
+    "population-based": "population_based:PopulationBased",
+    "population-based-replay": "population_based_replay:PopulationBasedReplay",
+}
+
 REGISTRY = Registry(
     {
         "random": "clustertune.search.searchers.random:RandomSearch",
         "counting": "tests.coordinator.core.searchers:Counting",
     },
     {
-        "fifo": "clustertune.search.schedulers.fifo:Fifo",
-        "asha": "clustertune.search.schedulers.asha:Asha",
-        "asha-promotion": "clustertune.search.schedulers.asha_promotion:AshaPromotion",
+        **{name: f"clustertune.search.schedulers.{place}" for name, place in _OURS.items()},
         "swapping": "tests.coordinator.core.schedulers:Swapping",
         "dismissing": "tests.coordinator.core.schedulers:Dismissing",
     },

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from clustertune.model.trial import TrialState
 from clustertune.search.contracts import Decision, StartNew
-from clustertune.search.schedulers.asha import Asha, AshaOptions, rung_levels
+from clustertune.search.schedulers.asha import Asha, AshaOptions
+from clustertune.search.schedulers.ladder import rung_levels
 
 
 def asha(low: int = 1, high: int = 27, seed: int = 0, **options: float) -> Asha:
