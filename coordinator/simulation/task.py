@@ -28,22 +28,30 @@ class Crashed(Exception):
 class Task(Protocol):
     """What is tuned. Everything is a function of the arguments: the same call gives the same answer."""
 
-    space: Space
-    metric: str
-    max_resource: int
+    @property
+    def space(self) -> Space: ...
 
     def curve(self, config: Config, seed: int) -> Iterator[Step]:
         """The reports of a trial, level by level. May raise Crashed where the program would."""
         ...
 
 
-class Benchmark(Task, Protocol):
-    """A task that can be asked for any level at once, by tuners that have no curves; smaller is better.
+class Benchmark(Protocol):
+    """What can be asked for any level at once, for tuners that are driven without curves; smaller is better."""
 
-    ``lowest`` is the least loss that any configuration reaches at the highest level, where it is known: for regret.
-    """
+    @property
+    def space(self) -> Space: ...
 
-    lowest: float | None
+    @property
+    def metric(self) -> str: ...
+
+    @property
+    def max_resource(self) -> int: ...
+
+    @property
+    def lowest(self) -> float | None:
+        """The least loss that any configuration reaches at the highest level, where it is known: for regret."""
+        ...
 
     def loss(self, config: Config, resource: int, seed: int) -> float:
         """What a trial reports at this level: NaN or infinite where it diverged."""
@@ -55,16 +63,20 @@ class Benchmark(Task, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
-    """The curve of a benchmark: every level from 1 on, each as long as the others."""
+class Climb:
+    """A benchmark as a task: its trials report every level from 1 on, each as long as the others."""
 
-    task: Benchmark
+    benchmark: Benchmark
     sign: float = 1.0
 
+    @property
+    def space(self) -> Space:
+        return self.benchmark.space
+
     def curve(self, config: Config, seed: int) -> Iterator[Step]:
-        task, step_s = self.task, self.task.step_s(config)
-        for resource in range(1, task.max_resource + 1):
-            yield resource, step_s, {task.metric: self.sign * task.loss(config, resource, seed)}
+        benchmark, step_s = self.benchmark, self.benchmark.step_s(config)
+        for resource in range(1, benchmark.max_resource + 1):
+            yield resource, step_s, {benchmark.metric: self.sign * benchmark.loss(config, resource, seed)}
 
 
 def key_of(config: Mapping[str, Value], *more: object) -> int:

@@ -1,0 +1,106 @@
+"""Which strategies are compared in virtual time, and on what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from clustertune.coordinator.simulation.comparison import Strategy
+from clustertune.coordinator.simulation.task import Task
+from clustertune.coordinator.simulation.tasks.named import named_task
+from clustertune.coordinator.simulation.tasks.recorded import Recorded, read_recorded
+from clustertune.definition import ExperimentDefinition, load_experiment
+from clustertune.model.errors import Mistake
+from clustertune.search.registry import Registry
+
+DEFAULT_TASK = "curves"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the command was told. ``time``: every strategy gets so much virtual time, and trials without limit."""
+
+    searchers: Sequence[str]
+    schedulers: Sequence[str]
+    overrides: Sequence[str]
+    time: str | None
+
+
+def strategies(path: Path, wanted: Wanted) -> list[Strategy]:
+    """Each searcher with each scheduler; where neither is named, the definition's own, and random with fifo and asha.
+
+    Raises DefinitionMistake with all that is wrong.
+    """
+    own = _load(path, wanted)
+    if wanted.searchers or wanted.schedulers:
+        named = product(wanted.searchers or (None,), wanted.schedulers or (None,))
+        return [_strategy(_load(path, wanted, *pair)) for pair in named]
+    plain = [("random", "fifo"), *([("random", "asha")] if own.resource.max is not None else [])]
+    others = [_load(path, wanted, *pair) for pair in plain]
+    different = [x for x in others if (x.searcher, x.scheduler) != (own.searcher, own.scheduler)]
+    return [_strategy(definition) for definition in [own, *different]]
+
+
+def stand_in(task: str | None, recorded: str | None, definition: ExperimentDefinition) -> tuple[Task, str]:
+    """What is tuned instead of the program, and a line that says so. Raises Mistake."""
+    if task is not None and recorded is not None:
+        raise Mistake("--task and --recorded exclude each other: leave one of them out")
+    if recorded is not None:
+        found = _recorded(recorded, definition)
+        left = f", {found.left_out} more lie outside of this search space" if found.left_out else ""
+        return found, f"{len(found.trials)} recorded trials of {recorded}{left}; others report what the nearest did"
+    return named_task(task or DEFAULT_TASK, definition), f"task {task or DEFAULT_TASK}"
+
+
+def among_recorded(chosen: Sequence[Strategy], task: Task) -> list[Strategy]:
+    """The same strategies, which try the recorded configurations alone, in their order. Raises Mistake."""
+    if not isinstance(task, Recorded):
+        raise Mistake("--only-recorded is for recorded trials: add --recorded EXPERIMENT")
+    configs = [dict(trial.config) for trial in task.trials]
+    update = {"initial": configs, "trials": len(configs)}
+    return [Strategy(name=one.name, definition=one.definition.model_copy(update=update)) for one in chosen]
+
+
+def _load(
+    path: Path, wanted: Wanted, searcher: str | None = None, scheduler: str | None = None
+) -> ExperimentDefinition:
+    pairs = []
+    for override in wanted.overrides:
+        field, equals, value = override.partition("=")
+        if not equals:
+            raise Mistake(f"--set takes path=value, as in --set trials=20, but got {override!r}")
+        pairs.append((field.strip(), value))
+    pairs += [(name, value) for name, value in (("searcher", searcher), ("scheduler", scheduler)) if value is not None]
+    if wanted.time is not None:
+        pairs += [("stop.time", wanted.time), ("trials", "unlimited")]
+    return load_experiment(path, registry=Registry.default(), overrides=pairs)
+
+
+def _strategy(definition: ExperimentDefinition) -> Strategy:
+    return Strategy(name=f"{definition.searcher.type} + {definition.scheduler.type}", definition=definition)
+
+
+def _recorded(name: str, definition: ExperimentDefinition) -> Recorded:
+    folder = Path(name)
+    if (folder / "trials.csv").is_file():
+        texts = [_text(folder / filename) for filename in ("trials.csv", "reports.csv")]
+    else:
+        from clustertune.cli.places import TO_LOOK_AT, find
+
+        found = find(name, None, TO_LOOK_AT)
+        texts = [found.coordinator.file(found.name, filename) for filename in ("trials.csv", "reports.csv")]
+    return read_recorded(
+        *texts,
+        space=definition.space,
+        metric=definition.objective.metric,
+        max_resource=definition.resource.max,
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise Mistake(f"{path} cannot be read: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""Tasks that stand in for training."""
