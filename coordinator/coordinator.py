@@ -19,6 +19,7 @@ from clustertune.coordinator.core import commands as c
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core.core import Core
 from clustertune.coordinator.core.fold import Algorithms
+from clustertune.coordinator.core.lineage import schedule
 from clustertune.coordinator.core.snapshots import row, snapshot
 from clustertune.coordinator.core.state import Experiment
 from clustertune.coordinator.depot import Depot
@@ -363,6 +364,7 @@ class Coordinator:
             snapshot=self.view(experiment),
             rows=[row(experiment, trial, now) for trial in experiment.trials],
             parameters=experiment.definition.space.names,
+            schedule=schedule(experiment),
         )
 
 

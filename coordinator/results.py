@@ -1,4 +1,4 @@
-"""Results as files, written as they come: results.json, best.yaml, trials.csv, reports.csv."""
+"""Results as files, written as they come: results.json, best.yaml, trials.csv, reports.csv, schedule.json."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from clustertune.coordinator.core.lineage import Segment
 from clustertune.coordinator.places import write_whole
 from clustertune.model.snapshot import ExperimentSnapshot, TrialRow
 
@@ -24,6 +25,7 @@ class Written:
     snapshot: ExperimentSnapshot
     rows: Sequence[TrialRow]
     parameters: Sequence[str]
+    schedule: Sequence[Segment] = ()
 
 
 @dataclass(slots=True)
@@ -41,6 +43,8 @@ class ResultFiles:
         write_whole(self.folder / "trials.csv", trials_csv(what.rows, what.parameters))
         if what.snapshot.best is not None:
             write_whole(self.folder / "best.yaml", yaml.safe_dump(dict(what.snapshot.best.config), sort_keys=False))
+        if what.schedule:
+            write_whole(self.folder / "schedule.json", schedule_json(what.snapshot, what.schedule))
         try:
             self._append_reports(what.snapshot.name)
         except OSError:
@@ -111,6 +115,26 @@ def results_json(snapshot: ExperimentSnapshot) -> str:
         )
         + "\n"
     )
+
+
+def schedule_json(snapshot: ExperimentSnapshot, segments: Sequence[Segment]) -> str:
+    """What ``population-based-replay`` reads; a plot of it needs nothing else."""
+    written = {
+        "experiment": snapshot.name,
+        "resource": snapshot.resource,
+        "objective": {"metric": snapshot.metric, "goal": snapshot.goal},
+        "value": None if snapshot.best is None else snapshot.best.value,
+        "schedule": [
+            {
+                "resource_from": segment.resource_from,
+                "resource_to": segment.resource_to,
+                "trial": segment.trial,
+                "config": dict(segment.config),
+            }
+            for segment in segments
+        ],
+    }
+    return json.dumps(written, indent=2) + "\n"
 
 
 def trials_csv(rows: Iterable[TrialRow], parameters: Sequence[str]) -> str:

@@ -12,28 +12,10 @@ from hypothesis import strategies as st
 from clustertune.model.trial import TrialState
 from clustertune.search.contracts import Decision, StartNew
 from clustertune.search.schedulers.asha import Asha, AshaOptions
-from clustertune.search.schedulers.ladder import rung_levels
 
 
 def asha(low: int = 1, high: int = 27, seed: int = 0, **options: float) -> Asha:
     return Asha(min_resource=low, max_resource=high, seed=seed, options=AshaOptions(**options))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "factor", "levels"),
-    [
-        (1, 243, 3, [1, 3, 9, 27, 81]),
-        (1, 81, 3, [1, 3, 9, 27]),
-        (1, 82, 3, [1, 3, 9, 27, 81]),
-        (2, 100, 4, [2, 8, 32]),
-        (1, 20, 2.5, [1, 2, 6, 15]),
-        (10, 10, 3, []),
-        (1, 2, 3, [1]),
-        (1, 5**13, 5, [5**k for k in range(13)]),
-    ],
-)
-def test_rungs_lie_a_factor_apart_and_below_the_maximum(low: int, high: int, factor: float, levels: list[int]) -> None:
-    assert rung_levels(low, high, factor) == levels
 
 
 def test_a_trial_is_asked_for_each_rung_and_then_for_the_maximum() -> None:
