@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from clustertune.model.space import Space
-from clustertune.model.trial import Config, Value
+from clustertune.model.trial import Value
 from clustertune.search.searchers.past import Past
 
 if TYPE_CHECKING:
@@ -56,35 +56,30 @@ class Bayesian:
         # Heavy, and of no use to whoever only reads the options.
         from clustertune.search.searchers.model_search import ModelSearch
 
-        self._options, self._past = options, Past()
-        self._search = ModelSearch(space, seed)
-        self.created, self.observe, self.forget = self._past.created, self._past.observe, self._past.forget
+        self._options = options
+        search = ModelSearch(space, seed, options.acquisition, self._lesson)
+        self.created, self.forget = search.past.created, search.past.forget
+        self.observe, self.propose = search.observe, search.propose
 
     @staticmethod
     def design(options: BayesianOptions, *, space: Space) -> int:
         """By default two for each parameter, at least 5 and at most 20."""
         return options.initial_points or design_size(space)
 
-    def propose(self, count: int) -> list[Config]:
-        """A function of the seed and of what was told."""
-        past, options = self._past, self._options
-        lesson = self._lesson()
-        kind = surrogate_for(options.surrogate, len(lesson.losses))
-        return self._search.propose(lesson, kind, options.acquisition, past.seen, past.told, count)
-
-    def _lesson(self) -> Lesson:
+    def _lesson(self, past: Past) -> Lesson:
         from clustertune.search.searchers.model_search import Lesson
 
         # A trial that was stopped early counts with what it reached: others passed it at that level.
-        ended = [(known.config, known.losses[known.level]) for known in self._past.trials.values() if known.losses]
+        ended = [(known.config, known.losses[known.level]) for known in past.trials.values() if known.losses]
         valued = sorted(((config, loss) for config, loss in ended if math.isfinite(loss)), key=lambda pair: pair[1])
         configs = [config for config, _ in valued]
         return Lesson(
+            kind=surrogate_for(self._options.surrogate, len(valued)),
             taught=configs,
             losses=[loss for _, loss in valued],
-            worthless=[known.config for known, _ in self._past.worthless()],
+            worthless=[known.config for known, _ in past.worthless()],
             best=configs,
-            pending=list(self._past.pending()),
+            pending=list(past.pending()),
         )
 
 

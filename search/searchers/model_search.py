@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,14 @@ from clustertune.model.space import Space
 from clustertune.model.trial import Config
 from clustertune.search.searchers.acquisition import Acquisition, Candidates, best_of
 from clustertune.search.searchers.encoding import Encoder
-from clustertune.search.searchers.spread import key
-from clustertune.search.searchers.surrogates import Model, Surrogate, fit
+from clustertune.search.searchers.past import Past
+from clustertune.search.searchers.spread import StandIn, key
+from clustertune.search.searchers.surrogates import Data, Learned, Surrogate, learn
 
 _FENCE = 6.0
 """Ten standard deviations above the mean, where losses are normally distributed."""
+
+_RELEARN = 1.1
 
 _BEST = 5
 """Candidates are looked for near this many of the best."""
@@ -26,13 +29,14 @@ _BEST = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """What a model learns from, and what it is asked.
+    """What a model of this ``kind`` learns from, and what it is asked.
 
     ``taught`` configurations with their ``losses``, finite, at least one, and ``worthless`` ones, which had none;
     ``levels`` are a further column of these, where the model has one: it is asked for the highest, 1. ``best``: some of
     the taught, the best first.
     """
 
+    kind: Surrogate
     taught: Sequence[Config]
     losses: Sequence[float]
     worthless: Sequence[Config]
@@ -41,58 +45,82 @@ class Lesson:
     levels: Sequence[float] | None = None
 
 
-@dataclass(slots=True)
 class ModelSearch:
-    """The part that model-based searchers share. What it proposes is a function of its arguments alone."""
+    """The part that model-based searchers share; ``lesson`` is what makes one differ from another.
 
-    space: Space
-    seed: int
-    encoder: Encoder = field(init=False)
+    What takes long to learn is learned anew whenever a tenth more has been observed. At which observations that is
+    depends on their number alone, so that a searcher made anew and told everything again proposes the same.
+    """
 
-    def __post_init__(self) -> None:
-        import skopt.learning  # noqa: F401 - a second of importing is spent here, and not when the first proposal is due
+    def __init__(self, space: Space, seed: int, acquisition: Acquisition, lesson: Callable[[Past], Lesson]) -> None:
+        import skopt.learning  # noqa: F401 - a second of importing is spent here, and not when a proposal is due
 
-        self.encoder = Encoder(self.space)
+        self._space, self._seed, self._acquisition, self._lesson = space, seed, acquisition, lesson
+        self._encoder, self._stand_in = Encoder(space), StandIn(space, seed)
+        self.past = Past()
+        self._observed = self._due = 0
+        self._base: Lesson | None = None
+        self._learned: Learned | None = None
 
-    def propose(
-        self, lesson: Lesson, kind: Surrogate, acquisition: Acquisition, seen: set[str], told: int, count: int
-    ) -> list[Config]:
-        """At most ``count`` configurations that are not ``seen``; none where there are no more."""
-        generator = np.random.default_rng([self.seed, told])
+    def observe(self, trial: int, resource: int, loss: float) -> None:
+        self.past.observe(trial, resource, loss)
+        if not math.isfinite(loss):
+            return
+        self._observed += 1
+        if self._observed >= self._due:
+            self._due = math.ceil(_RELEARN * self._observed)
+            self._base, self._learned = self._lesson(self.past), None
+
+    def propose(self, count: int) -> list[Config]:
+        """At most ``count`` configurations that were not tried; none where there are no more."""
+        if self._base is None:
+            return self._spread(count)
+        if self._learned is None:
+            self._learned = learn(self._base.kind, self._data(self._base), self._seed)
+        lesson, seen = self._lesson(self.past), self.past.seen
+        generator = np.random.default_rng([self._seed, self.past.told])
         column = lesson.levels is not None
-        model = fit(kind, *self._data(lesson), int(generator.integers(2**31)))
-        for row in _at_the_top(self.encoder.encode(lesson.pending), column):
-            model = model.believing(row)
-        best_loss = float(model.predict(_at_the_top(self.encoder.encode(lesson.best), column))[0].min())
-        candidates = Candidates(self.space, self.encoder, generator)
+        model = self._learned(self._data(lesson))
+        if lesson.pending:
+            model = model.believing(_at_the_top(self._encoder.encode(lesson.pending), column))
+        best_loss = float(model.predict(_at_the_top(self._encoder.encode(lesson.best), column))[0].min())
+        candidates = Candidates(self._space, self._encoder, generator)
         candidates.add_anywhere(seen)
         candidates.add_near(lesson.best[:_BEST], seen)
         rows, configs = _at_the_top(candidates.rows, column), candidates.configs
         found: list[Config] = []
         while len(found) < count and configs:
-            index = best_of(model, rows, acquisition, best_loss, generator)
+            index = best_of(model, rows, self._acquisition, best_loss, generator)
             found.append(configs.pop(index))
-            model = self._next(model, rows[index], last=len(found) == count)
-            rows = np.delete(rows, index, axis=0)
+            if len(found) < count:
+                model = model.believing(rows[index : index + 1])
+                rows = np.delete(rows, index, axis=0)
         return [*found, *self._left(seen, found, count)]
 
-    def _next(self, model: Model, row: Any, *, last: bool) -> Model:
-        return model if last else model.believing(row)
+    def _spread(self, count: int) -> list[Config]:
+        """Before anything was learned."""
+        seen, found = set(self.past.seen), list[Config]()
+        for number in range(len(self.past.trials), len(self.past.trials) + count):
+            config = self._stand_in.config(number, seen)
+            if isinstance(config, dict):
+                found.append(config)
+                seen.add(key(config))
+        return found
 
-    def _data(self, lesson: Lesson) -> tuple[Any, Any]:
-        """Rows (n, d) and losses (n,); what was worth nothing counts as much as the worst that was worth something."""
-        rows = self.encoder.encode([*lesson.taught, *lesson.worthless])
+    def _data(self, lesson: Lesson) -> Data:
+        """What was worth nothing counts as much as the worst that was worth something."""
+        rows = self._encoder.encode([*lesson.taught, *lesson.worthless])
         if lesson.levels is not None:
             rows = np.hstack([rows, np.array(lesson.levels, dtype=float)[:, None]])
         scaled = standardized(np.array(lesson.losses, dtype=float))
-        return rows, np.append(scaled, [scaled.max()] * len(lesson.worthless))
+        return Data(rows, np.append(scaled, [scaled.max()] * len(lesson.worthless)))
 
     def _left(self, seen: set[str], found: list[Config], count: int) -> list[Config]:
         """Of a finite space that is nearly used up, what no candidate hit."""
-        if len(found) >= count or self.space.size is None:
+        if len(found) >= count or self._space.size is None:
             return []
         tried = seen | {key(config) for config in found}
-        left = (c for c in self.space.grid(LARGEST_INT) if key(c) not in tried and self.space.allows(c))
+        left = (c for c in self._space.grid(LARGEST_INT) if key(c) not in tried and self._space.allows(c))
         return [config for config, _ in zip(left, range(count - len(found)), strict=False)]
 
 

@@ -31,6 +31,8 @@ _MOST_ROWS = 200
 
 _MOST_ROWS_OF_TREES = 2000
 
+_Report = tuple[Known, int, float]
+
 RANDOM_SHARE: Mapping[str, object] = {
     "doc": "The share of proposals that are drawn at random, whatever the model says: a guard against levels that "
     "mislead it.",
@@ -62,10 +64,10 @@ class MultiFidelity:
         # Heavy, and of no use to whoever only reads the options.
         from clustertune.search.searchers.model_search import ModelSearch
 
-        self._options, self._past = options, Past()
-        self._search = ModelSearch(space, seed)
+        self._options, self._seed = options, seed
+        self._search = search = ModelSearch(space, seed, options.acquisition, self._lesson)
         self._chance = StandIn(space, seed)
-        self.created, self.observe, self.forget = self._past.created, self._past.observe, self._past.forget
+        self.created, self.forget, self.observe = search.past.created, search.past.forget, search.observe
 
     @staticmethod
     def design(options: MultiFidelityOptions, *, space: Space) -> int:
@@ -74,37 +76,36 @@ class MultiFidelity:
 
     def propose(self, count: int) -> list[Config]:
         """A function of the seed and of what was told."""
-        past, options = self._past, self._options
-        kind: Surrogate = "gp" if options.surrogate == "auto" else options.surrogate
-        lesson = self._lesson(_MOST_ROWS if kind == "gp" else _MOST_ROWS_OF_TREES)
-        found = self._search.propose(lesson, kind, options.acquisition, past.seen, past.told, count)
-        return [self._maybe_random(config, index) for index, config in enumerate(found)]
+        first = len(self._search.past.trials)
+        return [self._maybe_random(config, first + n) for n, config in enumerate(self._search.propose(count))]
 
-    def _maybe_random(self, config: Config, index: int) -> Config:
-        number = len(self._past.trials) + index
-        if Random(f"{self._search.seed}/model/{number}").random() >= self._options.random_share:  # noqa: S311 - not secret
+    def _maybe_random(self, config: Config, number: int) -> Config:
+        if Random(f"{self._seed}/model/{number}").random() >= self._options.random_share:  # noqa: S311 - not secret
             return config
-        drawn = self._chance.config(number, self._past.seen)
+        drawn = self._chance.config(number, self._search.past.seen)
         return drawn if isinstance(drawn, dict) else config
 
-    def _lesson(self, most: int) -> Lesson:
+    def _lesson(self, past: Past) -> Lesson:
         from clustertune.search.searchers.model_search import Lesson
 
-        reports = sorted(self._past.finite(), key=lambda report: (-report[1], report[2]))
+        kind: Surrogate = "gp" if self._options.surrogate == "auto" else self._options.surrogate
+        most = _MOST_ROWS if kind == "gp" else _MOST_ROWS_OF_TREES
+        reports = sorted(past.finite(), key=lambda report: (-report[1], report[2]))
         top, bottom = reports[0][1], min(level for _, level, _ in reports)
-        reports = self._chosen(reports, most)
-        worthless = list(self._past.worthless())[-most // 4 :]
+        reports = self._chosen(reports, most, past.told)
+        worthless = list(past.worthless())[-most // 4 :]
         reached = [*(level for _, level, _ in reports), *(level for _, level in worthless)]
         return Lesson(
+            kind=kind,
             taught=[known.config for known, _, _ in reports],
             losses=[loss for _, _, loss in reports],
             worthless=[known.config for known, _ in worthless],
             best=_distinct(reports),
-            pending=list(self._past.pending()),
+            pending=list(past.pending()),
             levels=[_place(level, bottom, top) for level in reached],
         )
 
-    def _chosen(self, reports: list[tuple[Known, int, float]], most: int) -> list[tuple[Known, int, float]]:
+    def _chosen(self, reports: list[_Report], most: int, told: int) -> list[_Report]:
         """From the top level down; of the level that does not fit whole, the best half and chance."""
         if len(reports) <= most:
             return reports
@@ -113,7 +114,7 @@ class MultiFidelity:
         rest = [report for report in reports if report[1] == level]
         room = most - len(above)
         best, others = rest[: room // 2], rest[room // 2 :]
-        generator = Random(f"{self._search.seed}/rows/{self._past.told}")  # noqa: S311 - reproducible, not secret
+        generator = Random(f"{self._seed}/rows/{told}")  # noqa: S311 - reproducible, not secret
         return [*above, *best, *generator.sample(others, room - len(best))]
 
 
@@ -122,6 +123,6 @@ def _place(level: int, bottom: int, top: int) -> float:
     return math.log(max(level, bottom) / bottom) / math.log(top / bottom) if top > bottom else 1.0
 
 
-def _distinct(reports: list[tuple[Known, int, float]]) -> list[Config]:
+def _distinct(reports: list[_Report]) -> list[Config]:
     """Each configuration once, those that reached the highest levels first, the better before the worse."""
     return list({id(known): known.config for known, _, _ in reports}.values())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -28,27 +30,41 @@ class Model(Protocol):
         """Mean and standard deviation for each row."""
         ...
 
-    def believing(self, row: Any) -> Model:
-        """The same model as if its own prediction had come true at ``row``: what is pending is no news any more."""
+    def believing(self, rows: Any) -> Model:
+        """The same model as if its own predictions had come true at ``rows``: what is pending is no news any more."""
         ...
 
 
-def fit(kind: Surrogate, rows: Any, losses: Any, seed: int) -> Model:
-    """``rows`` (n, d) in the unit cube, ``losses`` (n,) of zero mean and unit variance."""
+@dataclass(frozen=True, slots=True)
+class Data:
+    """``rows`` (n, d) in the unit cube, ``losses`` (n,) of about zero mean and unit variance."""
+
+    rows: Any
+    losses: Any
+
+
+Learned = Callable[[Data], Model]
+"""Makes a model of data; what takes long, and changes little from one observation to the next, was done before."""
+
+
+def learn(kind: Surrogate, data: Data, seed: int) -> Learned:
+    """For a Gaussian process its scales and noise; trees have nothing to learn beforehand."""
+    if kind != "gp":
+        return partial(_TREES_BY_NAME[kind], seed)
     with warnings.catch_warnings():
         # A length scale at its bound, or a search that ends early, is no news to whoever tunes.
         warnings.simplefilter("ignore")
-        return _FITTERS[kind](rows, losses, seed)
+        return _learn_gaussian_process(data, seed)
 
 
 class GaussianProcess:
     """A Gaussian process with given hyperparameters (Rasmussen and Williams 2006, algorithm 2.1)."""
 
-    def __init__(self, kernel: Any, noise: float, rows: Any, losses: Any) -> None:
+    def __init__(self, kernel: Any, noise: float, data: Data) -> None:
         from sklearn.gaussian_process import GaussianProcessRegressor
 
-        self._kernel, self._noise, self._rows, self._losses = kernel, noise, rows, losses
-        self._regressor = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(rows, losses)
+        self._kernel, self._noise, self._data = kernel, noise, data
+        self._regressor = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(data.rows, data.losses)
 
     def predict(self, rows: Any, return_std: bool = True) -> tuple[Any, Any]:
         with warnings.catch_warnings():
@@ -56,24 +72,24 @@ class GaussianProcess:
             mean, std = self._regressor.predict(rows, return_std=True)
         return mean, std if return_std else None
 
-    def believing(self, row: Any) -> GaussianProcess:
+    def believing(self, rows: Any) -> GaussianProcess:
         """Ginsbourger et al. 2010, "Kriging is well-suited to parallelize optimization", section 3.2: the believer."""
-        mean, _ = self.predict(row[None, :])
-        rows, losses = np.vstack([self._rows, row]), np.append(self._losses, mean)
-        return GaussianProcess(self._kernel, self._noise, rows, losses)
+        mean, _ = self.predict(rows)
+        believed = Data(np.vstack([self._data.rows, rows]), np.append(self._data.losses, mean))
+        return GaussianProcess(self._kernel, self._noise, believed)
 
 
-def _fit_gaussian_process(rows: Any, losses: Any, seed: int) -> GaussianProcess:
+def _learn_gaussian_process(data: Data, seed: int) -> Learned:
     from skopt.learning import GaussianProcessRegressor
     from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
 
     kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(
-        length_scale=[0.5] * rows.shape[1], length_scale_bounds=(0.05, 10.0), nu=2.5
+        length_scale=[0.5] * data.rows.shape[1], length_scale_bounds=(0.05, 10.0), nu=2.5
     )
     regressor = GaussianProcessRegressor(kernel, noise="gaussian", n_restarts_optimizer=1, random_state=seed)
-    regressor.fit(rows, losses)
+    regressor.fit(data.rows, data.losses)
     # scikit-optimize takes the noise out of the fitted kernel, and keeps it beside.
-    return GaussianProcess(regressor.kernel_.k1, max(float(regressor.noise_ or 0.0), 1e-8), rows, losses)
+    return partial(GaussianProcess, regressor.kernel_.k1, max(float(regressor.noise_ or 0.0), 1e-8))
 
 
 class Trees:
@@ -89,38 +105,39 @@ class Trees:
             std = std * (1.0 - np.exp(-distance / (2.0 * _CLOSE**2)))
         return mean, std if return_std else None
 
-    def believing(self, row: Any) -> Trees:
-        return Trees(self._predict, (*self._chosen, row))
+    def believing(self, rows: Any) -> Trees:
+        return Trees(self._predict, (*self._chosen, *rows))
 
 
-def _fit_forest(rows: Any, losses: Any, seed: int) -> Trees:
+def _random_forest(seed: int, data: Data) -> Trees:
     from skopt.learning import RandomForestRegressor
 
-    forest = RandomForestRegressor(_TREES, min_samples_leaf=_leaf(len(rows)), random_state=seed).fit(rows, losses)
+    forest = RandomForestRegressor(_TREES, min_samples_leaf=_leaf(data), random_state=seed)
+    forest.fit(data.rows, data.losses)
     return Trees(lambda asked: forest.predict(asked, return_std=True))
 
 
-def _fit_extra_trees(rows: Any, losses: Any, seed: int) -> Trees:
+def _extra_trees(seed: int, data: Data) -> Trees:
     from skopt.learning import ExtraTreesRegressor
 
-    trees = ExtraTreesRegressor(_TREES, min_samples_leaf=_leaf(len(rows)), random_state=seed).fit(rows, losses)
+    trees = ExtraTreesRegressor(_TREES, min_samples_leaf=_leaf(data), random_state=seed)
+    trees.fit(data.rows, data.losses)
     return Trees(lambda asked: trees.predict(asked, return_std=True))
 
 
-def _leaf(observations: int) -> int:
-    return max(1, min(_LARGEST_LEAF, observations // _OBSERVATIONS_A_LEAF))
+def _leaf(data: Data) -> int:
+    return max(1, min(_LARGEST_LEAF, len(data.losses) // _OBSERVATIONS_A_LEAF))
 
 
-def _fit_boosted_trees(rows: Any, losses: Any, seed: int) -> Trees:
+def _boosted_trees(seed: int, data: Data) -> Trees:
     """Three quantiles, as scikit-optimize has them; its own wrapper fails with scikit-learn 1.7 and NumPy 2.4."""
     from sklearn.ensemble import GradientBoostingRegressor
 
-    low, middle, high = (
-        GradientBoostingRegressor(loss="quantile", alpha=alpha, n_estimators=_TREES, random_state=seed).fit(
-            rows, losses
-        )
-        for alpha in _QUANTILES
-    )
+    def quantile(alpha: float) -> Any:
+        trees = GradientBoostingRegressor(loss="quantile", alpha=alpha, n_estimators=_TREES, random_state=seed)
+        return trees.fit(data.rows, data.losses)
+
+    low, middle, high = map(quantile, _QUANTILES)
 
     def predict(asked: Any) -> tuple[Any, Any]:
         spread = np.abs(high.predict(asked) - low.predict(asked)) / 2.0
@@ -129,9 +146,8 @@ def _fit_boosted_trees(rows: Any, losses: Any, seed: int) -> Trees:
     return Trees(predict)
 
 
-_FITTERS: dict[Surrogate, Callable[[Any, Any, int], Model]] = {
-    "gp": _fit_gaussian_process,
-    "rf": _fit_forest,
-    "et": _fit_extra_trees,
-    "gbrt": _fit_boosted_trees,
+_TREES_BY_NAME: dict[str, Callable[[int, Data], Model]] = {
+    "rf": _random_forest,
+    "et": _extra_trees,
+    "gbrt": _boosted_trees,
 }

@@ -82,5 +82,5 @@ def test_the_value_at_the_end_is_the_last_word_on_the_highest_level() -> None:
     searcher.observe(0, 1, 0.5)
     searcher.observe(0, 9, 0.75)
     searcher.observe(0, 3, 0.25)
-    known = searcher._past.trials[0]
+    known = searcher._search.past.trials[0]
     assert known.losses == {1: 0.5, 9: 0.25}
