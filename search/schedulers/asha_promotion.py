@@ -36,11 +36,6 @@ class AshaPromotion(Promotion):
         super().__init__(max_resource=max_resource, ladders=[ladder], reduction_factor=eta, ladder_of=_the_only_one)
 
     @staticmethod
-    def pauses(options: AshaPromotionOptions) -> bool:
-        del options
-        return True
-
-    @staticmethod
     def problems(
         options: AshaPromotionOptions, *, min_resource: int, max_resource: int | None
     ) -> list[tuple[str, str]]:

@@ -47,11 +47,6 @@ class AsyncHyperband(Promotion):
         )
 
     @staticmethod
-    def pauses(options: AsyncHyperbandOptions) -> bool:
-        del options
-        return True
-
-    @staticmethod
     def problems(
         options: AsyncHyperbandOptions, *, min_resource: int, max_resource: int | None
     ) -> list[tuple[str, str]]:

@@ -35,11 +35,6 @@ class Hyperband(Rounds):
         super().__init__(cycle(hyperband_brackets(min_resource, max_resource, eta)), eta)
 
     @staticmethod
-    def pauses(options: HyperbandOptions) -> bool:
-        del options
-        return True
-
-    @staticmethod
     def problems(options: HyperbandOptions, *, min_resource: int, max_resource: int | None) -> list[tuple[str, str]]:
         """(option, message) for what stands in the way; an empty option means the scheduler as a whole."""
         del options, min_resource

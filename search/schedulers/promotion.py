@@ -34,6 +34,12 @@ class Promotion:
         self._next_rung: dict[int, int] = {}
         self._paused: set[int] = set()
 
+    @staticmethod
+    def pauses(options: object) -> bool:
+        """Whoever waits at a rung is paused."""
+        del options
+        return True
+
     def next(self) -> Next:
         """The best paused trial that may be promoted, of the highest rung that has one; else a new trial."""
         for rung in self._top_down:

@@ -51,11 +51,6 @@ class SuccessiveHalving(Rounds):
         super().__init__(repeat(bracket), eta)
 
     @staticmethod
-    def pauses(options: SuccessiveHalvingOptions) -> bool:
-        del options
-        return True
-
-    @staticmethod
     def problems(
         options: SuccessiveHalvingOptions, *, min_resource: int, max_resource: int | None
     ) -> list[tuple[str, str]]:
