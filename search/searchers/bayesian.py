@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from clustertune.model.space import Space
-from clustertune.model.trial import Value
+from clustertune.model.trial import Config, Value
 from clustertune.search.searchers.past import Past
 
 if TYPE_CHECKING:
@@ -57,14 +57,17 @@ class Bayesian:
         from clustertune.search.searchers.model_search import ModelSearch
 
         self._options = options
-        search = ModelSearch(space, seed, options.acquisition, self._lesson)
-        self.created, self.forget = search.past.created, search.past.forget
-        self.observe, self.propose = search.observe, search.propose
+        self._search = search = ModelSearch(space, seed, options.acquisition, self._lesson)
+        self.created, self.forget, self.observe = search.past.created, search.past.forget, search.observe
 
     @staticmethod
     def design(options: BayesianOptions, *, space: Space) -> int:
         """By default two for each parameter, at least 5 and at most 20."""
         return options.initial_points or design_size(space)
+
+    def propose(self, count: int) -> list[Config]:
+        """A function of the seed and of what was told."""
+        return self._search.propose(count)
 
     def _lesson(self, past: Past) -> Lesson:
         from clustertune.search.searchers.model_search import Lesson
