@@ -61,7 +61,7 @@ class Round:
             return
         self._closed = True
         self._bracket = Bracket.of(self._bracket.levels, self._entered, self._reduction_factor)
-        while len(self._best[0]) > self._places_above(0):
+        while self._best[0] and len(self._best[0]) > self._places_above(0):
             self._dismiss(self._worst(0))
         self._decide_if_complete(0)
 

@@ -53,6 +53,13 @@ def test_with_failures_a_lost_machine_and_a_restart_every_trial_ends_once(name: 
     assert ends(world) == Counter(range(len(experiment.trials)))
 
 
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("trials", range(1, 18))
+def test_however_many_trials_there_are_to_be_all_end(name: str, trials: int) -> None:
+    world = drive(submitted(chosen(name), trials=trials, slots=4), loss, slots=4, seed=trials)
+    assert ends(world) == Counter(range(len(world.experiment().trials)))
+
+
 @pytest.mark.parametrize("name", sorted(OPTIONS.keys() - {"asha-promotion", "swapping"}))
 def test_one_trial_at_least_comes_to_the_top(name: str) -> None:
     assert reached(drive(submitted(chosen(name)), loss))[9] >= 1
@@ -130,6 +137,15 @@ def test_members_that_fail_are_replaced_while_there_are_trials_and_what_is_left_
     assert len(experiment.trials) - experiment.clones == 6
     assert (experiment.counts[TrialState.FAILED], experiment.counts[TrialState.COMPLETED]) == (2, 4)
     assert experiment.reason == "all trials ended"
+
+
+@pytest.mark.parametrize("slots", [1, 3, 6])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_population_arrives_also_where_training_makes_everybody_worse(slots: int, seed: int) -> None:
+    options = {"type": "population-based", "population": 6, "interval": 1, "quantile": 0.5}
+    world = submitted(options, trials=6, slots=slots)
+    world = drive(world, lambda config, level: float(config["lr"]) + level, slots=slots, seed=seed, restart_at=30)
+    assert world.experiment().counts[TrialState.COMPLETED] == 6
 
 
 def test_with_fewer_slots_than_members_nobody_runs_far_ahead() -> None:

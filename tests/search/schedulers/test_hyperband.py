@@ -35,6 +35,18 @@ def test_the_trials_of_the_last_bracket_run_to_the_end() -> None:
     assert [hyperband.on_report(trial, 9, float(trial)) for trial in (14, 15, 16)] == [CONTINUE] * 3
 
 
+def test_the_last_trial_may_come_in_any_bracket() -> None:
+    for trials in range(1, 20):
+        hyperband = scheduler(trials)
+        hyperband.on_no_more()
+        hyperband.on_no_more()
+        alone = {0: 0, 9: 9, 14: 14}.get(trials - 1)  # the only one of its bracket
+        if alone is not None:
+            level = hyperband.target(alone)
+            assert level is not None
+            assert hyperband.on_report(alone, level, 9.9) is CONTINUE
+
+
 def test_it_says_that_it_pauses_and_that_it_needs_a_maximum() -> None:
     registry = Registry.default()
     assert registry.scheduler_pauses("hyperband", {})
