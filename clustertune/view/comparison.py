@@ -66,7 +66,7 @@ def best_over_compute(
     low, high = bounds
     names = _labels(rows, low, high, height)
     left = max(len(number(low)), len(number(high)))
-    across = max(10, width - left - 2 - max((len(name) for name, _ in names.values()), default=0) - 1)
+    across = max(30, width - left - 2 - max((len(name) for name, _ in names.values()), default=0) - 1)
     cells = _draw([row.curve for row in rows], low, high, across, height)
     text = Text(no_wrap=True)
     for line in range(height):
@@ -75,12 +75,11 @@ def best_over_compute(
         for bits, owner in cells[line]:
             text.append(chr(0x2800 + bits) if bits else " ", style=_style(owner))
         if line in names:
-            name, owner = names[line]
-            text.append(f" {name}", style=_style(owner))
+            text.append(f" {names[line][0]}", style=_style(names[line][1]))
         text.append("\n")
     begin, end = duration(first_s), duration(last_s)
-    line = "─" * max(1, across - len(begin) - len(end))
-    text.append(f"{'':>{left}} └{begin}{line}{end} slot time (log)", style="dim")
+    title = f"{' slot time (log) ':─^{max(0, across - len(begin) - len(end))}}"
+    text.append(f"{'':>{left}} └{begin}{title}{end}", style="dim")
     return text
 
 

@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 from clustertune.coordinator.simulation.task import Step, key_of, normal, uniform
 from clustertune.model.space import Space
-from clustertune.model.trial import Config
+from clustertune.model.trial import LARGEST_LEVEL, Config
 
 _WAVES = 24
+_NEVER = LARGEST_LEVEL + 1
 _FLOOR, _FALL, _SPEED, _LATE, _WILD, _COST = range(6)
 """The functions of the configuration that make a curve."""
 
@@ -93,7 +94,7 @@ class Curves:
         if late < self.late:
             floor, delay = 0.7 * floor, 0.1 + 0.4 * own
         draw = uniform(key_of(config, "diverging", self.number), 0)
-        diverges_at = 1 + int(draw * self.max_resource) if wild < self.diverging else self.max_resource + 1
+        diverges_at = 1 + int(draw * self.max_resource) if wild < self.diverging else _NEVER
         return _Shape(floor, 0.5 + 2.5 * fall, rate, delay, diverges_at, uniform(key_of(config, "how", self.number), 0))
 
     def _mixed(self, telling: float, own: float) -> float:
