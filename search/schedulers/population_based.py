@@ -5,10 +5,11 @@ with exploit by truncation selection, and explore by perturbing and resampling. 
 of the resource. If it is then among the worst ``quantile`` of the population by last report, it ends, and a clone of a
 member of the best ``quantile``, drawn at random, takes its place with a changed configuration.
 
-Departures: a member more than an interval behind is no parent, and a clone none before it has reported: copying would
-otherwise lead a population whose losses rise backwards for ever. Members that have ended are not ranked. Where there
-are fewer slots than members, those ahead pause while others catch up, so that they can be compared. Nobody waits for
-anybody otherwise. A member that fails is replaced by a new trial for as long as ``trials`` allows it.
+Departures: a member more than an interval behind is no parent, and one that is behind at all none for a clone that
+reports for the first time: copying could otherwise lead a population whose losses rise backwards for ever, while so
+every second report of a member takes it further. Members that have ended are not ranked. Where there are fewer slots
+than members, those ahead pause while others catch up, so that they can be compared. Nobody waits for anybody
+otherwise. A member that fails is replaced by a new trial for as long as ``trials`` allows it.
 """
 
 from __future__ import annotations
@@ -72,11 +73,12 @@ class PopulationBasedOptions:
 
 @dataclass(slots=True)
 class _Member:
-    """``rank`` is that of its last report; None for one that has not reported, clones included."""
+    """``rank`` is that of its last report; None for one that has not reported. ``copied``: it is a clone."""
 
     config: Config
     level: int = 0
     rank: Rank | None = None
+    copied: bool = False
 
 
 class PopulationBased:
@@ -137,7 +139,7 @@ class PopulationBased:
     def on_clone(self, parent: int, child: int, resource: int) -> None:
         """It begins where its parent is."""
         del parent
-        self._members[child].level = resource
+        self._members[child].level, self._members[child].copied = resource, True
 
     def on_no_more(self) -> None:
         """The population is what there is."""
@@ -157,11 +159,12 @@ class PopulationBased:
         member = self._members.get(trial)
         if member is None:
             return Decision.CONTINUE
+        first = member.rank is None
         self._rank(member, rank(trial, loss))
         member.level = resource
         if resource >= self._max:
             return Decision.CONTINUE
-        parent = self._parent(trial, member)
+        parent = self._parent(trial, member, 0 if first and member.copied else self._interval)
         if parent is not None:
             generator = self._generator(trial, resource, "explore")
             config = explore(self._space, self._members[parent].config, generator, self._options.resample)
@@ -194,16 +197,14 @@ class PopulationBased:
         """Whether somebody who is further behind could have the slot."""
         return self._incomplete() or bool(self._paused and self._paused[0][0] < level)
 
-    def _parent(self, trial: int, member: _Member) -> int | None:
-        """Whom to copy: None where the trial is not among the worst, or there is nobody."""
+    def _parent(self, trial: int, member: _Member, behind: int) -> int | None:
+        """Whom to copy, at most so far ``behind``: None where the trial is not among the worst, or there is nobody."""
         count = int(len(self._ranks) * self._options.quantile)
         if member.rank is None or bisect_left(self._ranks, member.rank) < len(self._ranks) - count:
             return None
         best = [number for loss, number in self._ranks[:count] if math.isfinite(loss)]
-        behind = member.level - self._interval
-        candidates = [
-            number for number in best if number != trial and behind <= self._members[number].level < self._max
-        ]
+        least = member.level - behind
+        candidates = [number for number in best if number != trial and least <= self._members[number].level < self._max]
         return self._generator(trial, member.level, "exploit").choice(candidates) if candidates else None
 
     def _rank(self, member: _Member, found: Rank | None) -> None:

@@ -76,7 +76,18 @@ def test_a_clone_that_has_not_reported_is_neither_ranked_nor_copied() -> None:
     made.on_create(4, clone.config)
     made.on_clone(1, 4, 2)
     assert made.on_report(2, 4, 0.95) is CONTINUE  # the worst of three that have reported: a quarter is nobody
-    assert isinstance(made.on_report(4, 4, 0.99), Clone)  # with its own report it is one of four, and the worst
+    assert made.on_report(0, 4, 0.2) is CONTINUE  # the best of them is trial 1, at 2
+
+
+def test_a_clone_that_reports_for_the_first_time_does_not_go_back_once_more() -> None:
+    made = population()
+    clone = reported(made, 2, 0.2, 0.1, 0.3, 0.9)[-1]
+    assert isinstance(clone, Clone)
+    made.on_create(4, clone.config)
+    made.on_clone(1, 4, 2)
+    assert made.on_report(4, 4, 0.99) is CONTINUE  # the worst of four; the best, trial 1, is at 2
+    assert made.on_report(1, 4, 0.1) is CONTINUE
+    assert isinstance(made.on_report(4, 6, 0.99), Clone)
 
 
 def test_members_that_diverge_copy_and_are_not_copied() -> None:
