@@ -46,7 +46,7 @@ def test_delays_speeds_and_interruptions_show_in_virtual_time(cli: Cli) -> None:
     path = cli.experiment(CURVES, more=MORE)
     plain = ("--slots", "4", "--seeds", "1", "--scheduler", "fifo", "--json")
     late = ("--machine-start", "10m", "--trial-start", "1m", "--machines", "2", "--speeds", "1,0.5")
-    taken = ("--interruptions", "600", "--return-after", "1m")
+    taken = ("--slots", "1", "--interruptions", "600", "--return-after", "1m")
     times = []
     for arguments in (plain, (*plain, *late), (*plain, *taken)):
         simulated = json.loads(cli("simulate", path, *arguments).stdout)["strategies"][0]["simulations"][0]
