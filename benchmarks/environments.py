@@ -15,7 +15,7 @@ FOLDER = Path(__file__).resolve().parent / ".environments"
 
 REQUIREMENTS = {
     "ray": ("ray[tune]==2.60.0", "scikit-learn"),
-    "syne-tune": ("syne-tune[basic]==0.16.0", "scikit-learn"),
+    "syne-tune": ("syne-tune[basic]==0.16.0", "scikit-learn", "huggingface_hub", "fastparquet"),
     "optuna": ("optuna==5.0.0", "scikit-learn"),
 }
 

@@ -283,4 +283,44 @@ PAUSE = Workload(
     ),
 )
 
-ALL = (NO_OP, FIRST_LINE, ASHA, RUNG, REPORTS, MEMORY, IMPORT, HELP, QUIET, QUIET_MEMORY, SHARED_DATA, UPLOAD, PAUSE)
+
+def _simulated(who: str, environment: str, trials: int) -> Measurement:
+    return Measurement(
+        who=who,
+        environment=environment,
+        command=f"simulation.py {environment} SIZE",
+        size=trials,
+        quick_size=1000,
+        note=f"{trials:,} trials",
+    )
+
+
+SIMULATION = Workload(
+    name="simulation",
+    title="simulated ASHA with random search, 64 slots, up to 81 levels: results a second",
+    figure="results_per_s",
+    unit="results/s",
+    to_reach=50_000,
+    more_is_better=True,
+    measurements=(
+        *(_simulated("clustertune", "clustertune", trials) for trials in (5000, 1000, 20_000)),
+        *(_simulated("Syne Tune", "syne-tune", trials) for trials in (1000, 5000)),
+    ),
+)
+
+ALL = (
+    NO_OP,
+    FIRST_LINE,
+    ASHA,
+    RUNG,
+    REPORTS,
+    MEMORY,
+    IMPORT,
+    HELP,
+    QUIET,
+    QUIET_MEMORY,
+    SHARED_DATA,
+    UPLOAD,
+    PAUSE,
+    SIMULATION,
+)

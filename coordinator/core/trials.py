@@ -89,13 +89,11 @@ class Trials:
         self._experiments.check_best(experiment)
 
     def _value(self, experiment: Experiment, trial: Trial, resource: int, loss: float) -> None:
-        if math.isnan(loss):
-            metric = experiment.definition.objective.metric
-            self._desk.notice(
-                experiment, trial, f"{metric} is not a number at {experiment.definition.resource.name} {resource}"
-            )
         trial.last_loss = loss
         if not math.isfinite(loss):
+            if math.isnan(loss):
+                metric, level = experiment.definition.objective.metric, experiment.definition.resource.name
+                self._desk.notice(experiment, trial, f"{metric} is not a number at {level} {resource}")
             return
         take_last = experiment.definition.objective.take == "last"
         if take_last or loss < trial.best_loss:

@@ -110,17 +110,14 @@ class Agent:
 
     def _go_on(self, attempt: _Running) -> None:
         try:
-            step = next(attempt.curve, None)
+            attempt.step = step = next(attempt.curve)
+        except StopIteration:
+            self._end(attempt, EndReason.RETURNED, 0.0)
         except Crashed as error:
             attempt.error = str(error) or "the simulated program failed"
             self._end(attempt, EndReason.RAISED, 0.0)
-            return
-        if step is None:
-            self._end(attempt, EndReason.RETURNED, 0.0)
-            return
-        attempt.step = step
-        timeline = self._timeline
-        attempt.plan = timeline.at(timeline.now + step[1] / self._speed, self._report, attempt)
+        else:
+            attempt.plan = self._timeline.at(self._timeline.now + step[1] / self._speed, self._report, attempt)
 
     def _report(self, attempt: _Running) -> None:
         timeline = self._timeline
