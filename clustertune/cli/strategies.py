@@ -11,7 +11,7 @@ from clustertune.coordinator.simulation.comparison import Strategy
 from clustertune.coordinator.simulation.task import Task
 from clustertune.coordinator.simulation.tasks.named import named_task
 from clustertune.coordinator.simulation.tasks.recorded import Recorded, read_recorded
-from clustertune.definition import ExperimentDefinition, load_experiment
+from clustertune.definition import AlgorithmChoice, ExperimentDefinition, load_experiment
 from clustertune.model.errors import Mistake
 from clustertune.search.registry import Registry
 
@@ -36,11 +36,11 @@ def strategies(path: Path, wanted: Wanted) -> list[Strategy]:
     own = _load(path, wanted)
     if wanted.searchers or wanted.schedulers:
         named = product(wanted.searchers or (None,), wanted.schedulers or (None,))
-        return [_strategy(_load(path, wanted, *pair)) for pair in named]
+        return _named([_load(path, wanted, *pair) for pair in named])
     plain = [("random", "fifo"), *([("random", "asha")] if own.resource.max is not None else [])]
     others = [_load(path, wanted, *pair) for pair in plain]
     different = [x for x in others if (x.searcher, x.scheduler) != (own.searcher, own.scheduler)]
-    return [_strategy(definition) for definition in [own, *different]]
+    return _named([own, *different])
 
 
 def stand_in(task: str | None, recorded: str | None, definition: ExperimentDefinition) -> tuple[Task, str]:
@@ -78,8 +78,17 @@ def _load(
     return load_experiment(path, registry=Registry.default(), overrides=pairs)
 
 
-def _strategy(definition: ExperimentDefinition) -> Strategy:
-    return Strategy(name=f"{definition.searcher.type} + {definition.scheduler.type}", definition=definition)
+def _named(definitions: Sequence[ExperimentDefinition]) -> list[Strategy]:
+    """By searcher and scheduler, and their options where that does not tell one from another."""
+    short = [f"{x.searcher.type} + {x.scheduler.type}" for x in definitions]
+    long = [f"{_with_options(x.searcher)} + {_with_options(x.scheduler)}" for x in definitions]
+    names = [brief if short.count(brief) == 1 else full for brief, full in zip(short, long, strict=True)]
+    return [Strategy(name=name, definition=x) for name, x in zip(names, definitions, strict=True)]
+
+
+def _with_options(choice: AlgorithmChoice) -> str:
+    options = ", ".join(f"{name} {value}" for name, value in choice.options.items())
+    return f"{choice.type} ({options})" if options else choice.type
 
 
 def _recorded(name: str, definition: ExperimentDefinition) -> Recorded:

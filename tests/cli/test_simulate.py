@@ -42,6 +42,14 @@ def test_named_strategies_are_crossed_and_json_has_every_simulation(cli: Cli) ->
     assert told == again
 
 
+def test_strategies_of_one_name_are_told_apart_by_their_options(cli: Cli) -> None:
+    schedulers = ("--scheduler", "asha", "--scheduler", "{type: asha, reduction_factor: 4}")
+    arguments = ("--slots", "2", "--seeds", "1", "--searcher", "random", *schedulers, "--json")
+    told = json.loads(cli("simulate", cli.experiment(CURVES, more=MORE), *arguments).stdout)
+    names = [one["strategy"] for one in told["strategies"]]
+    assert ["reduction_factor 3" in names[0], "reduction_factor 4" in names[1]] == [True, True]
+
+
 def test_delays_speeds_and_interruptions_show_in_virtual_time(cli: Cli) -> None:
     path = cli.experiment(CURVES, more=MORE)
     plain = ("--slots", "4", "--seeds", "1", "--scheduler", "fifo", "--json")
