@@ -22,7 +22,7 @@ class Slots:
         self._experiments = experiments
         self._suggestions = suggestions
         self.starved = False
-        """Whether there was room last time, and nothing to put there: that may change with time alone."""
+        """Whether there was room last time, and nothing to put there: any event may change that."""
 
     def fill(self) -> None:
         self.starved = False
@@ -44,6 +44,7 @@ class Slots:
             return False
         place = self._place_for(experiment, trial)
         if place is None:
+            self.starved = True  # it waits for another machine than the one that has room
             return False
         instance, gpus = place
         self._desk.emit(
