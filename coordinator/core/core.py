@@ -115,7 +115,7 @@ class Core:
             self._slots.fill()
             self._suggestions.ask()
             self._fleet.size()
-        elif step.facts:
+        elif step.facts and type(event) is e.Reported:
             self._suggestions.ask()
 
     def _submitted(self, event: e.Submitted) -> None:

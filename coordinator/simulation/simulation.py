@@ -20,18 +20,22 @@ from clustertune.coordinator.simulation.suggesting import Suggesting
 from clustertune.coordinator.simulation.task import Task
 from clustertune.coordinator.simulation.timeline import Timeline
 from clustertune.definition.experiment import ExperimentDefinition, PerTrial
+from clustertune.model.errors import ClustertuneError
 from clustertune.model.instance import Inventory
 from clustertune.search.registry import Registry
 
 _IDLE_TIMEOUT_S = 3600.0
 _COLLECT_AFTER = 100_000
+
+_IN_VAIN = 2000
+"""So many interruptions of each machine without the end of any trial are no accident."""
 _MEMORY_BYTES = 2**50
 
 OnFact = Callable[[float, Fact], None]
 
 
-class SimulationStuck(Exception):
-    """Nothing is to come, and the experiment has not ended: its scheduler or searcher waits for what cannot happen."""
+class SimulationStuck(ClustertuneError):
+    """The experiment would never end: what its scheduler or searcher waits for, or its trials need, cannot happen."""
 
 
 class Simulation:
@@ -56,6 +60,7 @@ class Simulation:
         self._timeline, self._meter = Timeline(), Meter()
         self._machines = {f"machine-{n}": machine for n, machine in enumerate(conditions.machines)}
         self._agents: dict[str, Agent] = {}
+        self._in_vain = self._ended = 0
         registry = registry or Registry.default()
         self._suggesting = Suggesting(self._definition, registry, self._timeline, conditions.suggest_s, self._tell)
         self._core = Core(
@@ -137,7 +142,18 @@ class Simulation:
             return
         self._agents.pop(launch.instance).vanish()
         self._meter.interruptions += 1
+        self._check_that_trials_end()
         self._tell(e.InstanceVanished(instance=launch.instance, epoch=launch.epoch, reason="interrupted"))
+
+    def _check_that_trials_end(self) -> None:
+        counts = self._core.state.experiments[self._definition.name].counts
+        ended = sum(count for state, count in counts.items() if state.ended)
+        self._in_vain, self._ended = (0 if ended > self._ended else self._in_vain + 1), ended
+        if self._in_vain > _IN_VAIN * len(self._machines):
+            raise SimulationStuck(
+                f"machines were taken back {self._in_vain} times and no trial ended: trials take longer than machines "
+                "last; simulate fewer interruptions, or checkpoints ({supported: true, every: …})"
+            )
 
     def _terminate(self, command: c.Terminate) -> None:
         if (agent := self._agents.pop(command.instance, None)) is not None:

@@ -146,6 +146,11 @@ def test_one_that_cannot_go_on_is_told_of() -> None:
         watch(definition(searcher={"type": "mute"}), Falling(), registry=MUTE)
 
 
+def test_machines_that_never_last_as_long_as_a_trial_are_told_of() -> None:
+    with pytest.raises(SimulationStuck, match="no trial ended: trials take longer than machines last"):
+        watch(definition(), Falling(level_s=100.0), Conditions(interruptions_per_hour=3600.0))
+
+
 class Mute:
     """A searcher that always waits."""
 
