@@ -17,6 +17,7 @@ REQUIREMENTS = {
     "ray": ("ray[tune]==2.60.0", "scikit-learn"),
     "syne-tune": ("syne-tune[basic]==0.16.0", "scikit-learn", "huggingface_hub", "fastparquet"),
     "optuna": ("optuna==5.0.0", "scikit-learn"),
+    "optuna-search": ("optuna==5.0.0", "scipy", "torch"),
 }
 
 _NO_SOURCES = ("*.egg-info", ".*", "__pycache__", "build", "dist", "benchmarks", "tests", "docs")
