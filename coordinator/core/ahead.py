@@ -23,6 +23,9 @@ WORTH_WAITING = 0.01
 _FIRST_GUESS_S = 1.0
 """How long a suggestion takes, before one was seen."""
 
+_RESTS = 4.0
+"""Between answers that nobody waits for the searcher rests, this many times as long as the last one took."""
+
 _MEMORY = 0.7
 """How much the usual time of suggestions outlasts a new one."""
 
@@ -77,6 +80,7 @@ class Ahead:
         self._hungry: tuple[float, int] | None = None
         self._exhausted = False
         self._warm, self._asked_for = False, 0
+        self._rest_until = -math.inf
 
     # What a searcher is told
 
@@ -146,17 +150,19 @@ class Ahead:
 
     # Asking
 
-    def wants(self, trials: int, free: int, slots: int, left: float) -> int | None:
+    def wants(self, trials: int, free: int, slots: int, left: float, now: float) -> int | None:
         """How many proposals to ask for now, with ``trials`` created, ``free`` slots and ``left`` trials to create.
 
         None: not to ask at all. The first question is for 0, so that the searcher's process is up when it is needed.
+        While no slot is free and some proposals are ready, newer ones can wait: the processors are for trials.
         """
         if self.asked_at is not None or self._exhausted:
             return None
         if not self._learned or trials + slots < self._design:
             return None if self._warm else 0
         enough = min(left, max(1, free, 2 * self.taken))
-        if self._ready and self._ready_known >= self._fresh and len(self._ready) >= enough / 2:
+        plenty = len(self._ready) >= enough / 2
+        if plenty and (self._ready_known >= self._fresh or (not free and now < self._rest_until)):
             return None
         return int(min(enough, max(1, slots)))
 
@@ -171,6 +177,7 @@ class Ahead:
         if not self._asked_for:
             return
         self._took_s = took_s if self._ready_known == 0 else _MEMORY * self._took_s + (1 - _MEMORY) * took_s
+        self._rest_until = now + _RESTS * took_s
         self._ready, self._ready_known = deque(configs), known
         self._exhausted = not configs
 

@@ -39,9 +39,9 @@ class Suggestions:
     def _ask(self, experiment: Experiment, ahead: Ahead) -> None:
         if ahead.asked_at is not None or self._desk.now < ahead.retry_at or not experiment.can_create():
             return
-        slots = self._slots(experiment)
+        slots, now = self._slots(experiment), self._desk.now
         left = experiment.left_to_create()
-        count = ahead.wants(len(experiment.trials), slots - len(experiment.active), slots, left)
+        count = ahead.wants(len(experiment.trials), slots - len(experiment.active), slots, left, now)
         if count is not None:
             ahead.asked(self._desk.now, count)
             self._desk.command(Suggest(experiment=experiment.name, told=ahead.told, known=len(ahead.told), count=count))

@@ -113,7 +113,8 @@ class ModelSearch:
         if lesson.levels is not None:
             rows = np.hstack([rows, np.array(lesson.levels, dtype=float)[:, None]])
         scaled = standardized(np.array(lesson.losses, dtype=float))
-        return Data(rows, np.append(scaled, [scaled.max()] * len(lesson.worthless)))
+        groups = np.array(lesson.levels) if lesson.levels is not None else np.zeros(len(rows))
+        return Data(rows, np.append(scaled, [scaled.max()] * len(lesson.worthless)), groups)
 
     def _left(self, seen: set[str], found: list[Config], count: int) -> list[Config]:
         """Of a finite space that is nearly used up, what no candidate hit."""

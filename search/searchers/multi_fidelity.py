@@ -5,7 +5,8 @@ are many, say what the few at the top cannot: Klein et al. 2020, "Model-based as
 architecture search" (MOBSTER, arXiv 2003.10865, section 3); the use beside successive halving is BOHB's (Falkner et al.
 2018, arXiv 1807.01774, algorithm 2), whose share of random configurations is kept too. Departures: expected improvement
 is always taken at the maximum level (MOBSTER takes it at the next rung), over the best mean that the model predicts
-there, which noise does not fool; and one power of the losses straightens all levels together.
+there, which noise does not fool; levels are shifted to the top by what trials gained from each to the next, one power
+straightens the losses of all together, and each level has a noise of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from random import Random
+from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 from clustertune.model.space import Space
@@ -98,7 +101,7 @@ class MultiFidelity:
         return Lesson(
             kind=kind,
             taught=[known.config for known, _, _ in reports],
-            losses=[loss for _, _, loss in reports],
+            losses=_aligned(reports),
             worthless=[known.config for known, _ in worthless],
             best=_distinct(reports),
             pending=list(past.pending()),
@@ -116,6 +119,24 @@ class MultiFidelity:
         best, others = rest[: room // 2], rest[room // 2 :]
         generator = Random(f"{self._seed}/rows/{told}")  # noqa: S311 - reproducible, not secret
         return [*above, *best, *generator.sample(others, room - len(best))]
+
+
+def _aligned(reports: list[_Report]) -> list[float]:
+    """Losses as if at the highest level: each level is shifted by how much trials gained from it to the next one.
+
+    The gain is the median over the trials that reported at both: who went further was better from the start, so the
+    difference between the levels' own medians would say too much.
+    """
+    curves: dict[int, dict[int, float]] = {}
+    for known, level, loss in reports:
+        curves.setdefault(id(known), {})[level] = loss
+    levels = sorted({level for _, level, _ in reports})
+    shift, shifts = 0.0, {levels[-1]: 0.0}
+    for low, high in reversed(list(pairwise(levels))):
+        gains = [curve[high] - curve[low] for curve in curves.values() if low in curve and high in curve]
+        shift += median(gains) if len(gains) > 1 else 0.0
+        shifts[low] = shift
+    return [loss + shifts[level] for _, level, loss in reports]
 
 
 def _place(level: int, bottom: int, top: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -11,6 +11,13 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 Surrogate = Literal["gp", "rf", "et", "gbrt"]
+
+_SCALES = (0.05, 10.0)
+_WHATEVER_THE_LEVEL = (1e3, 1.0001e3)
+"""So long a scale in one column makes a process the same at both its ends."""
+
+_LEAST_NOISE = 1e-6
+_ROUNDS, _FEW = 3, 5
 
 _TREES = 100
 _LARGEST_LEAF, _OBSERVATIONS_A_LEAF = 3, 25
@@ -37,10 +44,15 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """``rows`` (n, d) in the unit cube, ``losses`` (n,) of about zero mean and unit variance."""
+    """``rows`` (n, d) in the unit cube, ``losses`` (n,) of about zero mean and unit variance.
+
+    ``groups`` (n,) are numbers: rows of one group are as noisy as each other. Where there are several, they are levels,
+    and the last column of the rows.
+    """
 
     rows: Any
     losses: Any
+    groups: Any
 
 
 Learned = Callable[[Data], Model]
@@ -60,11 +72,9 @@ def learn(kind: Surrogate, data: Data, seed: int) -> Learned:
 class GaussianProcess:
     """A Gaussian process with given hyperparameters (Rasmussen and Williams 2006, algorithm 2.1)."""
 
-    def __init__(self, kernel: Any, noise: float, data: Data) -> None:
-        from sklearn.gaussian_process import GaussianProcessRegressor
-
+    def __init__(self, kernel: Any, noise: Mapping[float, float], data: Data) -> None:
         self._kernel, self._noise, self._data = kernel, noise, data
-        self._regressor = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(data.rows, data.losses)
+        self._regressor = _regressor(kernel, _noise_of(data, noise), data)
 
     def predict(self, rows: Any, return_std: bool = True) -> tuple[Any, Any]:
         with warnings.catch_warnings():
@@ -75,21 +85,74 @@ class GaussianProcess:
     def believing(self, rows: Any) -> GaussianProcess:
         """Ginsbourger et al. 2010, "Kriging is well-suited to parallelize optimization", section 3.2: the believer."""
         mean, _ = self.predict(rows)
-        believed = Data(np.vstack([self._data.rows, rows]), np.append(self._data.losses, mean))
+        believed = Data(
+            np.vstack([self._data.rows, rows]),
+            np.append(self._data.losses, mean),
+            np.append(self._data.groups, [self._data.groups.max()] * len(rows)),
+        )
         return GaussianProcess(self._kernel, self._noise, believed)
 
 
 def _learn_gaussian_process(data: Data, seed: int) -> Learned:
     from skopt.learning import GaussianProcessRegressor
-    from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
 
-    kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(
-        length_scale=[0.5] * data.rows.shape[1], length_scale_bounds=(0.05, 10.0), nu=2.5
-    )
+    groups = np.unique(data.groups)
+    kernel = _kernel(data.rows.shape[1], levels=len(groups) > 1)
     regressor = GaussianProcessRegressor(kernel, noise="gaussian", n_restarts_optimizer=1, random_state=seed)
     regressor.fit(data.rows, data.losses)
     # scikit-optimize takes the noise out of the fitted kernel, and keeps it beside.
-    return partial(GaussianProcess, regressor.kernel_.k1, max(float(regressor.noise_ or 0.0), 1e-8))
+    fitted, noise = regressor.kernel_.k1, max(float(regressor.noise_ or 0.0), _LEAST_NOISE)
+    by_group = {float(groups[0]): noise} if len(groups) == 1 else _noise_by_group(fitted, noise, data)
+    return partial(GaussianProcess, fitted, by_group)
+
+
+def _kernel(columns: int, *, levels: bool) -> Any:
+    """Each column has a scale of its own; with levels, in two parts: what all share, and what sets each apart.
+
+    As in Kennedy and O'Hagan 2000, "Predicting the output from a complex computer code when fast approximations are
+    available", the deviation from what the levels share is a process of its own, here one that is stationary in the
+    level, so that a level with few rows borrows from its neighbours.
+    """
+    from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
+
+    scales = [_SCALES] * (columns - levels) + [_WHATEVER_THE_LEVEL] * levels
+    start = [0.5] * (columns - levels) + [_WHATEVER_THE_LEVEL[0]] * levels
+    shared = ConstantKernel(1.0, (0.05, 20.0)) * Matern(start, length_scale_bounds=scales, nu=2.5)
+    if not levels:
+        return shared
+    return shared + ConstantKernel(0.1, (1e-3, 5.0)) * Matern(0.5, length_scale_bounds=(0.1, 2.0), nu=2.5)
+
+
+def _noise_by_group(kernel: Any, noise: float, data: Data) -> Mapping[float, float]:
+    """Noise that differs from group to group, by what each row's prediction from all the others misses it.
+
+    Errors and variances of leaving one out are in closed form (Rasmussen and Williams 2006, equations 5.10 to 5.12):
+    where the errors of a group are larger than the variances say, its noise is larger than that of all.
+    """
+    by_group = {float(group): noise for group in np.unique(data.groups)}
+    for _ in range(_ROUNDS):
+        covariance = kernel(data.rows) + np.diag(_noise_of(data, by_group))
+        inverse = np.linalg.inv(covariance)
+        variances = 1.0 / np.diag(inverse)
+        errors = (inverse @ data.losses) * variances
+        for group, before in by_group.items():
+            members = data.groups == group
+            excess = float(np.mean(errors[members] ** 2) - np.mean(variances[members]))
+            # A few rows say little about their noise: it is held back towards that of all.
+            trust = members.sum() / (members.sum() + _FEW)
+            by_group[group] = max(_LEAST_NOISE, before + trust * excess)
+    return by_group
+
+
+def _noise_of(data: Data, by_group: Mapping[float, float]) -> Any:
+    least = min(by_group.values())
+    return np.array([by_group.get(float(group), least) for group in data.groups])
+
+
+def _regressor(kernel: Any, noise: Any, data: Data) -> Any:
+    from sklearn.gaussian_process import GaussianProcessRegressor
+
+    return GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(data.rows, data.losses)
 
 
 class Trees:

@@ -140,11 +140,22 @@ def test_what_was_tried_meanwhile_is_passed_over(world: World) -> None:
     assert world.trial(3).config == {"lr": 0.75}
 
 
-def test_one_question_at_a_time_and_another_as_soon_as_more_is_known(world: World) -> None:
+def test_one_question_at_a_time_and_no_newer_one_before_it_had_a_rest_or_is_needed(world: World) -> None:
     world.report(0, 9, error=0.5)
     world.report(1, 9, error=0.4)
     assert len(asked(world)) == 1
-    answer(world, 0.25, 0.3)
+    answer(world, 0.25, 0.3, after_s=1.0)
+    assert [command.known for command in asked(world)] == [3]
+    world.send(e.Ticked(), 3.9)
+    assert [command.known for command in asked(world)] == [3]
+    world.send(e.Ticked(), 0.2)
+    assert [command.known for command in asked(world)] == [3, 4]
+
+
+def test_a_free_slot_ends_the_rest(world: World) -> None:
+    world.report(0, 9, error=0.5)
+    answer(world, 0.25, 0.3, after_s=1.0)
+    finish(world, 1, 0.4, elapsed_s=600.0)
     assert [command.known for command in asked(world)] == [3, 4]
 
 

@@ -29,10 +29,10 @@ def taught(searcher: MultiFidelity) -> MultiFidelity:
     return searcher
 
 
-@pytest.mark.parametrize("surrogate", ["gp", "et"])
-def test_it_asks_where_the_top_is_best_and_not_where_the_first_rung_was(surrogate: str) -> None:
+@pytest.mark.parametrize(("surrogate", "within"), [("gp", 0.1), ("et", 0.2)])
+def test_it_asks_where_the_top_is_best_and_not_where_the_first_rung_was(surrogate: str, within: float) -> None:
     (found,) = taught(make(surrogate=surrogate, random_share=0.0)).propose(1)
-    assert abs(float(found["x"]) - 0.6) < 0.1
+    assert abs(float(found["x"]) - 0.6) < within
 
 
 def test_low_levels_alone_teach_it_too() -> None:
