@@ -14,6 +14,7 @@ from clustertune.definition.storage import storage_problem
 from clustertune.model.errors import Mistake
 from clustertune.model.placeholders import ALL_ARGUMENTS
 from clustertune.model.space import Space
+from clustertune.model.tightness import completable, too_tight
 
 Found = Iterator[tuple[FieldPath, str]]
 
@@ -172,9 +173,12 @@ def _space(definition: ExperimentDefinition, registry: Registry, broken: set[str
             yield ("space", name), problem
     if not definition.parameters and "space" not in broken:
         yield ("space",), "names no parameter; write for example {lr: {type: float, low: 0.001, high: 1.0, log: true}}"
-    problems = list(space_problems(definition.parameters, declared))
+    problems = list(space_problems(definition.parameters, definition.constraints, declared))
     yield from problems
     if problems or "space" in broken:
+        return
+    if message := too_tight(definition.space):
+        yield ("constraints",), message
         return
     if "initial" not in broken:
         yield from _initial(definition)
@@ -194,9 +198,12 @@ def _parameter_name_problem(name: str) -> str | None:
 
 def _initial(definition: ExperimentDefinition) -> Found:
     for index, config in enumerate(definition.initial):
-        for problem in definition.space.check(config):
+        problems = definition.space.check(config)
+        for problem in problems:
             name, _, message = problem.partition(": ")
             yield ("initial", index, name), message
+        if not problems and not completable(definition.space, config):
+            yield ("initial", index), "found no values for the rest that the constraints allow together with these"
 
 
 def _searcher(definition: ExperimentDefinition, registry: Registry) -> Found:

@@ -219,6 +219,11 @@ class ExperimentDefinition(Section):
         description="The hyperparameters, by name.",
         examples=[{"lr": {"type": "float", "low": 1e-4, "high": 1.0, "log": True}}],
     )
+    constraints: list[Words] = Field(
+        default_factory=list,
+        description="Which configurations may be tried: all of these must hold.",
+        examples=[["hidden * depth <= 4096"]],
+    )
     objective: Objective = Field(
         description="What is to be made small or large.", examples=[{"metric": "validation_error"}]
     )
@@ -310,7 +315,7 @@ class ExperimentDefinition(Section):
     @cached_property
     def space(self) -> Space:
         """The search space."""
-        return build_space(self.parameters)
+        return build_space(self.parameters, self.constraints)
 
     @property
     def origin(self) -> Origin:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -20,6 +20,7 @@ from clustertune.model.space import (
     Parameter,
     Space,
     condition_problems,
+    constraint_problems,
 )
 
 
@@ -129,13 +130,13 @@ AnyParameterField = FloatField | IntField | ChoiceField | OrdinalField | Constan
 ParameterField = Annotated[AnyParameterField, Field(discriminator="type")]
 
 
-def build_space(written: Mapping[str, AnyParameterField]) -> Space:
+def build_space(written: Mapping[str, AnyParameterField], constraints: Sequence[str] = ()) -> Space:
     """The space that the fields describe. Raises ValueError; ``space_problems`` says all that is wrong."""
-    return Space({name: field.build() for name, field in written.items()}, _conditions(written))
+    return Space({name: field.build() for name, field in written.items()}, _conditions(written), constraints)
 
 
 def space_problems(
-    written: Mapping[str, AnyParameterField], declared: Collection[str] = ()
+    written: Mapping[str, AnyParameterField], constraints: Sequence[str] = (), declared: Collection[str] = ()
 ) -> Iterator[tuple[FieldPath, str]]:
     """Everything that keeps the fields from being a space, and where.
 
@@ -156,6 +157,8 @@ def space_problems(
     }
     for name, message in condition_problems(parameters, conditions, also=broken):
         yield ("space", name, "when"), message
+    for index, message in constraint_problems(parameters, constraints, unknown=broken):
+        yield ("constraints", index), message
 
 
 def _conditions(written: Mapping[str, AnyParameterField]) -> Mapping[str, Condition]:

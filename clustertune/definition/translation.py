@@ -21,7 +21,7 @@ NOT_YET = "is not in this version yet"
 
 _LATER_FIELDS: Mapping[str, frozenset[str]] = {
     "ExperimentDefinition": frozenset({
-        "constraints", "objectives", "warm_start",
+        "objectives", "warm_start",
     }),
     "ClusterDefinition": frozenset({
         "region", "zones", "instance_types", "market", "instances", "budget", "image", "workdir", "setup",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from clustertune.model.space import Space
 from clustertune.model.trial import Config, Value
 from clustertune.search.contracts import NoConfig
-from clustertune.search.searchers.stream import Stream, keyed_point
+from clustertune.search.searchers.stream import Stream, initial_config, keyed_point
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class GridOptions:
 
 
 class GridSearch:
-    """Goes through every combination of values, the last parameter fastest."""
+    """Goes through every combination of values that is allowed, the last parameter fastest."""
 
     Options = GridOptions
 
@@ -49,7 +49,10 @@ class GridSearch:
 
 
 def _configs(space: Space, seed: int, initial: Sequence[Mapping[str, Value]], points: int) -> Iterator[Config]:
-    first = [space.fill(own, keyed_point(seed, trial, 0, len(space.dimensions))) for trial, own in enumerate(initial)]
+    def draw(trial: int, attempt: int) -> Sequence[float]:
+        return keyed_point(seed, trial, attempt, len(space.dimensions))
+
+    first = [config for trial in range(len(initial)) if (config := initial_config(space, initial, draw, trial))]
     yield from first
     # By their text, because 1 and true are different values and equal in Python.
     given = set(map(repr, first))

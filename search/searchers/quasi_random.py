@@ -41,7 +41,7 @@ class SobolSearch:
         _qmc()
         self._block = lru_cache(maxsize=2)(self._make_block)
         self._stream = None
-        if space.size is not None:
+        if space.finite:
             self._stream = Stream(lambda: without_repeats(space, seed, initial, self._draw))
 
     @staticmethod
@@ -71,7 +71,7 @@ class SobolSearch:
         """Quasi-random search does not learn."""
 
     def _draw(self, trial: int, attempt: int) -> Sequence[float]:
-        # In a finite space many points fall into one configuration; chance finds the next that is new.
+        # Where a point falls into a configuration that was seen, or is not allowed, chance finds the next.
         if attempt or trial >= _MOST_POINTS:
             return keyed_point(self._seed, trial, attempt, len(self._space.dimensions))
         return self._block(trial // _BLOCK)[trial % _BLOCK]

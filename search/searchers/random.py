@@ -27,7 +27,7 @@ class RandomSearch:
         del options
         self._space, self._seed, self._initial = space, seed, initial
         self._stream = None
-        if space.size is not None:
+        if space.finite:
             self._stream = Stream(lambda: without_repeats(space, seed, initial, self._draw))
 
     def suggest(self, trial: int) -> Config | NoConfig:

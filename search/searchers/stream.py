@@ -1,8 +1,8 @@
-"""Configurations in the order of the trials: the user's own first, and none twice where the space is finite."""
+"""Configurations in the order of the trials: the user's own first, allowed ones alone, none twice in a finite space."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from hashlib import shake_128
 from itertools import islice
 from random import Random
@@ -17,9 +17,18 @@ Draw = Callable[[int, int], Sequence[float]]
 """A point of the unit cube, a function of the trial's number and of how often it was drawn for that trial already."""
 
 _DRAWS = 64
-"""Draws that met nothing new before the remaining configurations are gone through instead."""
+"""Allowed draws that met nothing new before the remaining configurations are gone through instead."""
+
+_MOST_DRAWS = 100_000
+"""Draws, allowed or not, before there is held to be nothing allowed: a space that allows one in ten thousand, the least
+that a definition may, is missed by one search in twenty thousand."""
+
+_MOST_DRAWS_OF_COUNTED = 2_000
+"""A space that was counted can be gone through, which is sooner done."""
 
 _CHUNK = 4096
+_SHORT_CHUNK = 64
+"""Where few configurations are allowed, it is a long way to each."""
 
 
 class Stream:
@@ -48,41 +57,67 @@ def keyed_point(seed: int, trial: int, draw: int, dimensions: int) -> list[float
     return [(word >> 11) * 2.0**-53 for (word,) in iter_unpack("<Q", words)]
 
 
-def drawn_config(space: Space, initial: Sequence[Mapping[str, Value]], draw: Draw, trial: int) -> Config:
-    """The configuration of ``trial`` where the space is so large that repeats need no thought."""
-    return space.fill(initial[trial] if trial < len(initial) else {}, draw(trial, 0))
+def allowed_config(
+    space: Space, draw: Draw, trial: int, *, given: Mapping[str, Value] | None = None, seen: Collection[str] = ()
+) -> Config | None:
+    """The first draw for ``trial`` that the constraints allow and that is not among ``seen``; None after many draws.
+
+    So the distribution of ``draw`` is kept, as far as it lies where it may. ``seen`` holds configurations as ``repr``
+    writes them, because 1 and true are different values and equal in Python.
+    """
+    old = 0
+    for attempt in range(_MOST_DRAWS if space.size is None else _MOST_DRAWS_OF_COUNTED):
+        config = space.fill(given or {}, draw(trial, attempt))
+        if not space.allows(config):
+            continue
+        if repr(config) not in seen:
+            return config
+        old += 1
+        if old == _DRAWS:
+            return None
+    return None
+
+
+def initial_config(space: Space, initial: Sequence[Mapping[str, Value]], draw: Draw, trial: int) -> Config | None:
+    """The user's own configuration, completed. What no values for the rest make allowed is left aside."""
+    return allowed_config(space, draw, trial, given=initial[trial]) or allowed_config(space, draw, trial)
+
+
+def drawn_config(space: Space, initial: Sequence[Mapping[str, Value]], draw: Draw, trial: int) -> Config | NoConfig:
+    """The configuration of ``trial`` where there is no end to the space, so that repeats need no thought."""
+    if trial < len(initial):
+        return initial_config(space, initial, draw, trial) or NoConfig.EXHAUSTED
+    return allowed_config(space, draw, trial) or NoConfig.EXHAUSTED
 
 
 def without_repeats(space: Space, seed: int, initial: Sequence[Mapping[str, Value]], draw: Draw) -> Iterator[Config]:
     """A configuration for each trial until the finite ``space`` is used up.
 
     Rejection keeps the distribution of ``draw`` among what is left. Each configuration is remembered, so a suggestion
-    costs about one draw, and near the end one step through a shuffled list.
+    costs about one draw, and near the end one step through a shuffled list; where the constraints allow little of a
+    large space, up to a million steps.
     """
     seen: set[str] = set()
-    for trial, given in enumerate(initial):
-        config = space.fill(given, draw(trial, 0))
-        seen.add(repr(config))
-        yield config
     remaining = _remaining(space, seed, seen)
-    trial = len(initial)
-    while len(seen) < (space.size or 0):
-        config = _first_new(space, seen, draw, trial) or next(remaining)
+    trial = 0
+    while space.size is None or len(seen) < space.size or trial < len(initial):
+        if trial < len(initial):
+            config = initial_config(space, initial, draw, trial)
+        else:
+            config = allowed_config(space, draw, trial, seen=seen)
+        config = config or next(remaining, None)
+        if config is None:
+            return
         seen.add(repr(config))
         yield config
         trial += 1
-
-
-def _first_new(space: Space, seen: set[str], draw: Draw, trial: int) -> Config | None:
-    configs = (space.from_unit(draw(trial, attempt)) for attempt in range(_DRAWS))
-    return next((config for config in configs if repr(config) not in seen), None)
 
 
 def _remaining(space: Space, seed: int, seen: set[str]) -> Iterator[Config]:
     """What was not seen yet, shuffled in pieces, so that a large space is never held whole."""
     configs = space.grid(LARGEST_INT)
     number = 0
-    while chunk := list(islice(configs, _CHUNK)):
+    while chunk := list(islice(configs, _CHUNK if space.size is not None else _SHORT_CHUNK)):
         Random(f"{seed}/remaining/{number}").shuffle(chunk)  # noqa: S311 - reproducible, not secret
         yield from (config for config in chunk if repr(config) not in seen)
         number += 1
