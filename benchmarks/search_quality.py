@@ -11,15 +11,11 @@ import datetime
 import json
 import os
 import platform
-import queue
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import environments
 
@@ -27,15 +23,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.search import cells, strategies, suite  # noqa: E402 - found from here on
+from benchmarks.search.computing import Answered, Computing  # noqa: E402
 from benchmarks.search.strategies import Strategy  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BEST_KNOWN = Path(__file__).resolve().parent / "search" / "best_known.json"
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 QUICK = {"seeds": 2, "trainings": 4}
-PROGRESS_EVERY_S = 30.0
-
-Answered = tuple[cells.Cell, Mapping[str, Any]]
 
 
 def main() -> int:
@@ -46,16 +39,21 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="search-quality-") as folder:
         sources = Path(folder)
         _take_sources(chosen.commit, sources)
+        computing = Computing(pythons, sources, cells.Cache(cells.cache_folder() / "cells.jsonl"), chosen.minutes)
         wanted = list(
             cells.cells(
-                picked, tasks, seeds=chosen.seeds, slots=chosen.slots, trainings=chosen.trainings, sources=sources
+                picked,
+                computing.probe(tasks),
+                seeds=chosen.seeds,
+                slots=chosen.slots,
+                trainings=chosen.trainings,
+                codes={s.name: _code(s, sources) for s in picked},
             )
         )
-        run = Run(pythons, sources, cells.Cache(cells.cache_folder() / "cells.jsonl"), chosen.minutes)
-        answered = run.all(wanted, chosen.processes)
+        answered = computing.all(wanted, chosen.processes)
         path = _keep(chosen, picked, tasks, answered)
         command = [str(pythons["clustertune"]), "-m", "benchmarks.search.tell", str(path)]
-        told = subprocess.run(command, env=run.environment, cwd=folder, check=False)
+        told = subprocess.run(command, env=computing.environment, cwd=folder, check=False)
     if chosen.remember and told.returncode == 0:
         _remember(path)
     print(f"\n{len(answered)} of {len(wanted)} cells; all numbers: {path}")
@@ -99,6 +97,10 @@ def _strategies(chosen: argparse.Namespace) -> Sequence[Strategy]:
     return [strategy for name, strategy in known.items() if name in names]
 
 
+def _code(strategy: Strategy, sources: Path) -> str:
+    return cells.code_of(strategy, sources, environments.REQUIREMENTS.get(strategy.environment, ()))
+
+
 def _take_sources(commit: str | None, target: Path) -> None:
     if commit is None:
         cells.copy_sources(ROOT, target)
@@ -106,85 +108,6 @@ def _take_sources(commit: str | None, target: Path) -> None:
     archive = ["git", "-C", str(ROOT), "archive", commit, *cells.ROOMS]
     packed = subprocess.run(archive, capture_output=True, check=True).stdout
     subprocess.run(["tar", "-x", "-C", str(target)], input=packed, check=True)
-
-
-class Run:
-    """Threads that each take the next cell and have it computed by a process of their own in its environment."""
-
-    def __init__(self, pythons: Mapping[str, Path], sources: Path, cache: cells.Cache, minutes: float | None) -> None:
-        self.environment = os.environ | ONE_THREAD | {"PYTHONPATH": str(sources)}
-        self._pythons, self._sources, self._cache = pythons, sources, cache
-        self._until = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
-        self._lock = threading.Lock()
-        self._answered: list[Answered] = []
-        self._left = 0
-        self._told = time.monotonic()
-
-    def all(self, wanted: Sequence[cells.Cell], processes: int) -> Sequence[Answered]:
-        """Those that are known or were computed in time, in their order."""
-        self._answered = [(cell, known) for cell in wanted if (known := self._cache.get(cell)) is not None]
-        missing = [cell for cell in wanted if self._cache.get(cell) is None]
-        print(f"{len(self._answered)} cells are known, {len(missing)} to be computed", file=sys.stderr, flush=True)
-        waiting: queue.SimpleQueue[cells.Cell] = queue.SimpleQueue()
-        for cell in missing:
-            waiting.put(cell)
-        self._left = len(missing)
-        threads = [threading.Thread(target=self._compute, args=(waiting,)) for _ in range(processes)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        order = {cell.key: place for place, cell in enumerate(wanted)}
-        return sorted(self._answered, key=lambda answered: order[answered[0].key])
-
-    def _compute(self, waiting: queue.SimpleQueue[cells.Cell]) -> None:
-        running: dict[str, subprocess.Popen[str]] = {}
-        try:
-            while time.monotonic() < self._until:
-                try:
-                    cell = waiting.get_nowait()
-                except queue.Empty:
-                    break
-                self._note(cell, self._ask(running, cell))
-        finally:
-            for process in running.values():
-                assert process.stdin is not None
-                process.stdin.close()
-                process.wait()
-
-    def _ask(self, running: dict[str, subprocess.Popen[str]], cell: cells.Cell) -> Mapping[str, Any]:
-        name = cell.strategy.environment
-        if name not in running or running[name].poll() is not None:
-            running[name] = self._start(name)
-        process = running[name]
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            process.stdin.write(json.dumps(cell.question) + "\n")
-            process.stdin.flush()
-            answer: Mapping[str, Any] = json.loads(process.stdout.readline() or '{"failed": "the process died"}')
-        except BrokenPipeError:
-            return {"failed": "the process died"}
-        return answer
-
-    def _start(self, name: str) -> subprocess.Popen[str]:
-        command = [str(self._pythons[name]), "-m", "benchmarks.search.evaluate"]
-        return subprocess.Popen(
-            command, cwd=self._sources, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def _note(self, cell: cells.Cell, answer: Mapping[str, Any]) -> None:
-        with self._lock:
-            self._left -= 1
-            if "failed" in answer:
-                about = f"{cell.strategy.name} on {cell.task}, seed {cell.seed}"
-                print(f"{about}: {answer['failed']}", file=sys.stderr, flush=True)
-                return
-            self._cache.add(cell, answer)
-            self._answered.append((cell, answer))
-            if time.monotonic() - self._told > PROGRESS_EVERY_S:
-                self._told = time.monotonic()
-                print(f"{self._left} cells to go", file=sys.stderr, flush=True)
 
 
 def _keep(
@@ -211,7 +134,7 @@ def _keep(
                 "options": dict(cell.strategy.options),
                 "seed": cell.seed,
             }
-            | {name: answer[name] for name in ("path", "trials", "reports", "deciding_s")}
+            | {name: answer[name] for name in ("path", "trials", "reports", "deciding_s", "idle")}
             for cell, answer in answered
         ],
     }

@@ -16,31 +16,22 @@ from benchmarks.search.strategies import Strategy
 ROOMS = ("agent", "benchmarks", "clustertune", "coordinator", "provisioner", "search", "templates")
 _NO_SOURCES = ("__pycache__", ".*", "results")
 
-_TASKS = (
-    "coordinator/simulation/task.py",
-    "coordinator/simulation/tasks",
-    "clustertune/model",
-    "benchmarks/search/suite.py",
-    "benchmarks/search/tables.py",
-    "benchmarks/search/tables",
-    "benchmarks/search/trainings.py",
-    "benchmarks/search/evaluate.py",
-)
+_ALL = ("benchmarks/search/evaluate.py",)
 _OURS = (
-    *_TASKS,
     "benchmarks/search/ours.py",
     "search",
     "clustertune/definition",
+    "clustertune/model",
     "coordinator/core",
     "coordinator/simulation",
 )
-_PEERS = (*_TASKS, "benchmarks/search/virtual_time.py", "benchmarks/environments.py")
-"""The code that a cell's numbers depend on: with another, it is another cell."""
+_PEERS = ("benchmarks/search/virtual_time.py",)
+"""The code that a cell's numbers depend on, beside what its task answers: with another, it is another cell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One strategy on one task with one seed. ``code`` is the digest of what its numbers depend on."""
+    """One strategy on one task with one seed. ``code`` has the digests of what its numbers depend on."""
 
     task: str
     strategy: Strategy
@@ -63,21 +54,29 @@ class Cell:
 
 
 def cells(
-    strategies: Sequence[Strategy], tasks: Sequence[str], *, seeds: int, slots: int, trainings: int, sources: Path
+    strategies: Sequence[Strategy],
+    tasks: Mapping[str, str],
+    *,
+    seeds: int,
+    slots: int,
+    trainings: int,
+    codes: Mapping[str, str],
 ) -> Iterator[Cell]:
-    """Seed by seed, so that what is known early is known of all strategies and tasks."""
-    codes = {strategy.name: code_of(strategy, sources) for strategy in strategies}
+    """Seed by seed, so that what is known early is known of all strategies and tasks.
+
+    ``tasks`` has the digest of what each answers, ``codes`` that of each strategy's code.
+    """
     for seed in range(seeds):
-        for task in tasks:
+        for task, answers in tasks.items():
             for strategy in strategies:
-                code = codes[strategy.name]
+                code = f"{answers} {codes[strategy.name]}"
                 yield Cell(task=task, strategy=strategy, seed=seed, slots=slots, trainings=trainings, code=code)
 
 
-def code_of(strategy: Strategy, sources: Path) -> str:
-    """The digest of the files that a strategy's numbers depend on."""
-    named = _OURS if strategy.is_ours else (*_PEERS, f"benchmarks/search/{strategy.tuner}.py")
-    digest = hashlib.blake2b(digest_size=12)
+def code_of(strategy: Strategy, sources: Path, requirements: Sequence[str] = ()) -> str:
+    """The digest of the files that a strategy's numbers depend on, and of what its environment was made from."""
+    named = (*_ALL, *(_OURS if strategy.is_ours else (*_PEERS, f"benchmarks/search/{strategy.tuner}.py")))
+    digest = hashlib.blake2b(repr(tuple(requirements)).encode(), digest_size=12)
     for path in _files([sources / name for name in named]):
         digest.update(str(path.relative_to(sources)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
@@ -85,7 +84,7 @@ def code_of(strategy: Strategy, sources: Path) -> str:
 
 def _files(paths: Iterable[Path]) -> Sequence[Path]:
     found = (file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]))
-    return sorted({file for file in found if file.suffix in {".py", ".gz"}})
+    return sorted({file for file in found if file.suffix == ".py"})
 
 
 def copy_sources(root: Path, target: Path) -> None:

@@ -122,6 +122,10 @@ class Comparison:
                 by_task.append(mean_ranks(rows)[strategy])
         return mean(by_task) if by_task else None
 
+    def complete_seeds(self, strategy: str) -> int:
+        """How many seeds a strategy's ranks rest on, on the task that has the fewest."""
+        return min((len(self.seeds(task, self.field(strategy))) for task in self.tasks), default=0)
+
     def mean_regret(self, strategy: str, share: float) -> float | None:
         """The median over seeds, its mean over tasks."""
         medians = [median(found) for task in self.tasks if (found := self.regrets(task, strategy, share))]

@@ -35,7 +35,10 @@ def _answer(cell: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def compute(cell: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``path`` has each improvement: the share of the compute that was spent by then, and the loss."""
+    """``path`` has each improvement: the share of the compute that was spent by then, and the loss.
+
+    ``idle`` is the share of the slots' time that no trial had; ``deciding_s`` is CPU time.
+    """
     posed = _posed(cell["task"])
     task = Clocked(posed.task, time.process_time)
     limit_s = cell["trainings"] * posed.training_s / cell["slots"]
@@ -49,6 +52,7 @@ def compute(cell: Mapping[str, Any]) -> Mapping[str, Any]:
         "trials": course.trials,
         "reports": course.reports,
         "deciding_s": round(deciding_s, 4),
+        "idle": round(course.idle_s / (cell["slots"] * limit_s), 6),
     }
 
 

@@ -38,7 +38,8 @@ def search(task: Measurable, options: Mapping[str, Any], *, slots: int, limit_s:
     conditions = Conditions(machines=(Machine(slots=slots),), suggest_s=0.0, seed=seed)
     outcome = simulate(definition, task, conditions)
     path = [(incumbent.time_s, incumbent.value) for incumbent in outcome.path]
-    return Course(path=path, trials=outcome.trials, reports=outcome.results)
+    idle_s = slots * outcome.time_s - outcome.compute_s
+    return Course(path=path, trials=outcome.trials, reports=outcome.results, idle_s=idle_s)
 
 
 def plain(space: Space) -> dict[str, Any]:

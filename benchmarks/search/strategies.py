@@ -36,14 +36,14 @@ def _pair(scheduler: str, searcher: str) -> Strategy:
     )
 
 
-def _optuna(name: str, **options: str) -> Strategy:
+def _optuna(name: str, sampler: str, pruner: str) -> Strategy:
+    options = {"sampler": sampler, "pruner": pruner, "reduction_factor": REDUCTION_FACTOR}
     return Strategy(name=f"Optuna {name}", tuner="with_optuna", environment="optuna-search", options=options)
 
 
 def _syne_tune(name: str) -> Strategy:
-    return Strategy(
-        name=f"Syne Tune {name}", tuner="with_syne_tune", environment="syne-tune", options={"baseline": name}
-    )
+    options = {"baseline": name, "reduction_factor": REDUCTION_FACTOR}
+    return Strategy(name=f"Syne Tune {name}", tuner="with_syne_tune", environment="syne-tune", options=options)
 
 
 RANDOM = _pair("fifo", "random")

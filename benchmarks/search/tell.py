@@ -1,4 +1,4 @@
-"""A comparison as tables: ``python -m benchmarks.search.tell RAW.json`` prints them, and adds what they say to the file."""
+"""A comparison as tables: ``python -m benchmarks.search.tell RAW.json`` prints them, and adds them to the file."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def _overall(comparison: Comparison, cells: Sequence[Mapping[str, Any]]) -> str:
         "strategy",
         *(f"rank at {share:g}" for share in SHARES),
         "regret at 1",
+        "seeds",
         "trials",
         "decision, ms",
         "default: better, worse",
@@ -60,6 +61,7 @@ def _overall(comparison: Comparison, cells: Sequence[Mapping[str, Any]]) -> str:
                 f"**{name}**" if name == comparison.default else name,
                 *(_number(comparison.mean_rank(name, share)) for share in SHARES),
                 _number(comparison.mean_regret(name, 1.0)),
+                str(comparison.complete_seeds(name)),
                 f"{median(cell['trials'] for cell in own):.0f}" if own else "",
                 f"{1e3 * sum(cell['deciding_s'] for cell in own) / max(1, trials):.3g}",
                 f"{len(tests) - lost}, {lost}" if any(tested.other == name for tested in comparison.tests) else "",

@@ -34,11 +34,15 @@ class Tuner(Protocol):
 
 @dataclass(slots=True)
 class Course:
-    """What came of a search. ``path`` has each improvement of the best report: seconds from the start, and loss."""
+    """What came of a search. ``path`` has each improvement of the best report: seconds from the start, and loss.
+
+    ``idle_s`` adds up how long slots had no trial.
+    """
 
     path: list[tuple[float, float]] = field(default_factory=list)
     trials: int = 0
     reports: int = 0
+    idle_s: float = 0.0
 
     def note(self, now_s: float, loss: float) -> None:
         self.reports += 1
@@ -77,9 +81,11 @@ class _Loop:
     def _begin(self, now_s: float) -> None:
         number = self._course.trials
         config = self._tuner.begin(number)
-        if config is not None:
-            self._course.trials += 1
-            self._plan(now_s, number, self._task.curve(config, key_of({}, self._seed, number)))
+        if config is None:
+            self._course.idle_s += self._limit_s - now_s
+            return
+        self._course.trials += 1
+        self._plan(now_s, number, self._task.curve(config, key_of({}, self._seed, number)))
 
     def _plan(self, now_s: float, number: int, curve: Iterator[Step]) -> bool:
         """Whether there was a level left."""

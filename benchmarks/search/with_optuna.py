@@ -9,7 +9,6 @@ from typing import Any
 
 import optuna
 
-from benchmarks.search.strategies import REDUCTION_FACTOR
 from benchmarks.search.suite import Measurable
 from benchmarks.search.virtual_time import Course, drive
 from clustertune.model.parameters import Choice, Constant, Float, Int, Parameter
@@ -20,7 +19,7 @@ from clustertune.model.trial import Config, Value
 def search(task: Measurable, options: Mapping[str, Any], *, slots: int, limit_s: float, seed: int) -> Course:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
-    pruner = _pruner(options["pruner"], task.max_resource)
+    pruner = _pruner(options["pruner"], task.max_resource, options["reduction_factor"])
     study = optuna.create_study(sampler=_sampler(options["sampler"], seed), pruner=pruner)
     return drive(_Study(study, task.space), task, slots=slots, limit_s=limit_s, seed=seed)
 
@@ -93,9 +92,9 @@ def _sampler(name: str, seed: int) -> Any:
     return optuna.samplers.GPSampler(seed=seed)
 
 
-def _pruner(name: str, max_resource: int) -> Any:
+def _pruner(name: str, max_resource: int, reduction_factor: int) -> Any:
     if name == "successive-halving":
-        return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=REDUCTION_FACTOR)
+        return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=reduction_factor)
     if name == "hyperband":
-        return optuna.pruners.HyperbandPruner(1, max_resource, REDUCTION_FACTOR)
+        return optuna.pruners.HyperbandPruner(1, max_resource, reduction_factor)
     return optuna.pruners.NopPruner()

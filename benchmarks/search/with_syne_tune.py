@@ -23,7 +23,6 @@ from syne_tune.config_space import choice, finrange, lograndint, loguniform, ord
 from syne_tune.optimizer.baselines import ASHA, BOHB
 from syne_tune.optimizer.scheduler import SchedulerDecision
 
-from benchmarks.search.strategies import REDUCTION_FACTOR
 from benchmarks.search.suite import Measurable
 from benchmarks.search.virtual_time import Course, drive
 from clustertune.model.parameters import Choice, Float, Int, Ordinal, Parameter
@@ -48,7 +47,7 @@ def search(task: Measurable, options: Mapping[str, Any], *, slots: int, limit_s:
             time_attr="level",
             max_t=task.max_resource,
             grace_period=1,
-            reduction_factor=REDUCTION_FACTOR,
+            reduction_factor=options["reduction_factor"],
             random_seed=seed,
         )
         return drive(_Scheduler(scheduler, task.space), task, slots=slots, limit_s=limit_s, seed=seed)
