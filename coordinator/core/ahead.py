@@ -23,6 +23,9 @@ WORTH_WAITING = 0.01
 _FIRST_GUESS_S = 1.0
 """How long a suggestion takes, before one was seen."""
 
+_SOONEST = 0.2
+"""However long ago it was asked, an answer is not expected before this share of what the last one took."""
+
 _RESTS = 4.0
 """Between answers that nobody waits for the searcher rests, this many times as long as the last one took."""
 
@@ -138,15 +141,16 @@ class Ahead:
             return False
         patience_s = WORTH_WAITING * trial_s
         if self._hungry is None:
-            if self._expected(now) > now + patience_s:
+            if self._expected_in(now) > patience_s:
                 return False
             self._hungry = now, self._fresh
         return now < self._hungry[0] + patience_s
 
-    def _expected(self, now: float) -> float:
-        """When proposals that are asked for now will have come."""
-        under_way = self._took_s if self.asked_at is None else max(0.0, self.asked_at + self._took_s - now)
-        return now + under_way
+    def _expected_in(self, now: float) -> float:
+        """How long until proposals come that are under way, or asked for now. Who is late may be later still."""
+        if self.asked_at is None:
+            return self._took_s
+        return max(_SOONEST * self._took_s, self.asked_at + self._took_s - now)
 
     # Asking
 

@@ -78,7 +78,7 @@ class NoOptions:
 
 
 class Slow:
-    """Proposes the middle between the best that it was told of and 0: better the more it knows."""
+    """Proposes about the middle between the best that it was told of and 0: better the more it knows."""
 
     Options = NoOptions
 
@@ -100,8 +100,9 @@ class Slow:
         self._losses.pop(trial, None)
 
     def propose(self, count: int) -> list[Config]:
-        best = self._x[min(self._losses, key=lambda trial: self._losses[trial])]
-        return [{"x": best / 2 ** (n + 1)} for n in range(count)]
+        best, trials = self._x[min(self._losses, key=lambda trial: self._losses[trial])], len(self._x)
+        # Just above the half, so that none is like one before.
+        return [{"x": best / 2 + (trials + n) / 2**20} for n in range(count)]
 
 
 SLOW = Registry(
