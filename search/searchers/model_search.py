@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from clustertune.model.parameters import LARGEST_INT
 from clustertune.model.space import Space
 from clustertune.model.trial import Config
 from clustertune.search.searchers.acquisition import Acquisition, Candidates, best_of
@@ -95,17 +94,18 @@ class ModelSearch:
             if len(found) < count:
                 model = model.believing(rows[index : index + 1])
                 rows = np.delete(rows, index, axis=0)
-        return [*found, *self._left(seen, found, count)]
+        return [*found, *self._spread(count, found)]
 
-    def _spread(self, count: int) -> list[Config]:
-        """Before anything was learned."""
-        seen, found = set(self.past.seen), list[Config]()
-        for number in range(len(self.past.trials), len(self.past.trials) + count):
+    def _spread(self, count: int, found: Sequence[Config] = ()) -> list[Config]:
+        """Before anything was learned, and where no candidate was new and allowed: in a tight space, or a used one."""
+        seen = self.past.seen | {key(config) for config in found}
+        first, spread = len(self.past.trials) + len(found), list[Config]()
+        for number in range(first, first + count - len(found)):
             config = self._stand_in.config(number, seen)
             if isinstance(config, dict):
-                found.append(config)
+                spread.append(config)
                 seen.add(key(config))
-        return found
+        return spread
 
     def _data(self, lesson: Lesson) -> Data:
         """What was worth nothing counts as much as the worst that was worth something."""
@@ -115,14 +115,6 @@ class ModelSearch:
         scaled = standardized(np.array(lesson.losses, dtype=float))
         groups = np.array(lesson.levels) if lesson.levels is not None else np.zeros(len(rows))
         return Data(rows, np.append(scaled, [scaled.max()] * len(lesson.worthless)), groups)
-
-    def _left(self, seen: set[str], found: list[Config], count: int) -> list[Config]:
-        """Of a finite space that is nearly used up, what no candidate hit."""
-        if len(found) >= count or self._space.size is None:
-            return []
-        tried = seen | {key(config) for config in found}
-        left = (c for c in self._space.grid(LARGEST_INT) if key(c) not in tried and self._space.allows(c))
-        return [config for config, _ in zip(left, range(count - len(found)), strict=False)]
 
 
 def _at_the_top(rows: Any, column: bool) -> Any:

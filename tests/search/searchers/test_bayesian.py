@@ -146,3 +146,11 @@ def test_a_model_that_learned_choices_proposes_the_better_one() -> None:
 
     found = taught(make(space), loss, space, trials=16).propose(3)
     assert [config["c"] for config in found].count("c") >= 2
+
+
+def test_where_hardly_anything_is_allowed_it_still_proposes_what_is() -> None:
+    space = Space({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)}, constraints=["x < 0.0101 and y < 0.02"])
+    searcher = taught(make(space), bowl, space)
+    found = searcher.propose(3)
+    assert len(found) == 3
+    assert all(space.allows(config) for config in found)
