@@ -20,7 +20,8 @@ def search(task: Measurable, options: Mapping[str, Any], *, slots: int, limit_s:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     pruner = _pruner(options["pruner"], task.max_resource, options["reduction_factor"])
-    study = optuna.create_study(sampler=_sampler(options["sampler"], seed), pruner=pruner)
+    # Its Hyperband deals out brackets by the study's name, which is drawn where none is given.
+    study = optuna.create_study(study_name=f"seed-{seed}", sampler=_sampler(options["sampler"], seed), pruner=pruner)
     return drive(_Study(study, task.space), task, slots=slots, limit_s=limit_s, seed=seed)
 
 

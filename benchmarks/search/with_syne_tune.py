@@ -2,7 +2,8 @@
 
 It has no conditions: all parameters are suggested, and those that are not active are left out of what is run. It has
 no word for a loss that is not a number either: its ranks would depend on the order of arrival, and its densities fail;
-such a report is handed over as a loss greater than any.
+such a report is handed over as a loss greater than any. Its BOHB takes no notice of logarithmic scales, though its
+spaces have them.
 """
 
 from __future__ import annotations
