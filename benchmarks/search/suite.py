@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from typing import Protocol
+from typing import Any, Protocol
 
 from benchmarks.search import tables
 from benchmarks.search.trainings import TRAININGS
@@ -75,7 +75,7 @@ def _hartmann(dimensions: int, difficulty: str) -> Posed:
 
 def _curves(number: int, space: Space, **options: float) -> Posed:
     """What is not named is as tame as can be, so that a task shows one difficulty."""
-    tame = {"misleading": 0.3, "late": 0.0, "diverging": 0.0, "noise": 0.02}
+    tame: dict[str, Any] = {"misleading": 0.3, "late": 0.0, "diverging": 0.0, "noise": 0.02}
     task = Curves(space=space, number=number, max_resource=LEVELS, **(tame | options))
     return Posed(task=task, training_s=LEVELS * task.step_seconds)
 

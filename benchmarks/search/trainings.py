@@ -49,12 +49,12 @@ def _digits_mlp(config: Mapping[str, Any], epochs: int) -> Iterator[float]:
 
 
 def _wine_mlp(config: Mapping[str, Any], epochs: int) -> Iterator[float]:
-    """The cross entropy of a network on three kinds of wine."""
+    """The cross entropy of a network on three kinds of wine; of few bottles, for of many it becomes next to nothing."""
     import numpy as np
     from sklearn.datasets import load_wine
     from sklearn.metrics import log_loss
 
-    x, xv, y, yv = _split(load_wine(), classes=True)
+    x, xv, y, yv = _split(load_wine(), classes=True, train=36)
     model = _network(config)
     for _ in range(epochs):
         model.partial_fit(x, y, classes=np.arange(3))

@@ -81,8 +81,8 @@ def _suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Value:
     if isinstance(parameter, Int):
         return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log, step=parameter.step or 1)
     if isinstance(parameter, Choice):
-        chosen: Value = trial.suggest_categorical(name, parameter.values)
-        return chosen
+        chosen: Any = trial.suggest_categorical(name, parameter.values)
+        return parameter.read(chosen)
     assert isinstance(parameter, Constant)
     return parameter.value
 
