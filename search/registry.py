@@ -21,6 +21,8 @@ _SEARCHERS = {
     "sobol": "clustertune.search.searchers.quasi_random:SobolSearch",
     "bayesian": "clustertune.search.searchers.bayesian:Bayesian",
     "multi-fidelity": "clustertune.search.searchers.multi_fidelity:MultiFidelity",
+    "evolution": "clustertune.search.searchers.evolution:Evolution",
+    "optuna": "clustertune.search.searchers.optuna_sampler:OptunaSampler",
 }
 _SCHEDULERS = {
     "fifo": "clustertune.search.schedulers.fifo:Fifo",

@@ -14,10 +14,7 @@ from clustertune.model.parameters import LARGEST_INT
 from clustertune.model.space import Space
 from clustertune.model.trial import Config, Value
 from clustertune.search.contracts import NoConfig
-from clustertune.search.searchers.stream import keyed_point
-
-_DRAWS = 64
-"""Draws that met nothing new before a finite space is gone through instead."""
+from clustertune.search.searchers.stream import allowed_config, initial_config, keyed_point
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +28,21 @@ class StandIn:
     def config(self, trial: int, seen: Container[str]) -> Config | NoConfig:
         """A function of seed, trial number and ``seen``, which holds the keys (``key``) of what was tried already."""
         if trial < len(self.initial):
-            return self._at(trial, 0)
-        for draw in range(_DRAWS):
-            config = self._at(trial, draw)
-            if key(config) not in seen:
-                return config
-        if self.space.size is None:
-            return config
+            return initial_config(self.space, self.initial, self._draw, trial) or NoConfig.EXHAUSTED
+        if found := allowed_config(self.space, self._draw, trial, seen=seen):
+            return found
+        if not self.space.finite:
+            return allowed_config(self.space, self._draw, trial) or NoConfig.EXHAUSTED
         left = (c for c in self.space.grid(LARGEST_INT) if key(c) not in seen)
         return next(left, NoConfig.EXHAUSTED)
 
-    def _at(self, trial: int, draw: int) -> Config:
+    def _draw(self, trial: int, attempt: int) -> Sequence[float]:
         dimensions = len(self.space.dimensions)
-        point = keyed_point(self.seed, trial, draw, dimensions) if draw else spread_point(self.seed, trial, dimensions)
-        return self.space.fill(self.initial[trial] if trial < len(self.initial) else {}, point)
+        return (
+            keyed_point(self.seed, trial, attempt, dimensions)
+            if attempt
+            else spread_point(self.seed, trial, dimensions)
+        )
 
 
 def key(config: Config) -> str:

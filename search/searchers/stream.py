@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from hashlib import shake_128
 from itertools import islice
 from random import Random
@@ -58,7 +58,7 @@ def keyed_point(seed: int, trial: int, draw: int, dimensions: int) -> list[float
 
 
 def allowed_config(
-    space: Space, draw: Draw, trial: int, *, given: Mapping[str, Value] | None = None, seen: Collection[str] = ()
+    space: Space, draw: Draw, trial: int, *, given: Mapping[str, Value] | None = None, seen: Container[str] = ()
 ) -> Config | None:
     """The first draw for ``trial`` that the constraints allow and that is not among ``seen``; None after many draws.
 
