@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import os
@@ -12,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from clustertune.coordinator.core import facts
 from clustertune.coordinator.core.commands import ReportRow
@@ -264,6 +266,18 @@ class Journal:
                 f"the journal {self.path} was removed or replaced while it was in use; nothing was acknowledged since. "
                 "Put it back in place, or move its folder away to begin anew"
             )
+
+
+def read_facts(path: Path) -> Iterator[tuple[float, facts.Fact]]:
+    """The facts of a journal that a coordinator may be writing at this moment. Raises JournalDamaged."""
+    if not _has_content(path):
+        raise JournalDamaged(f"there is no journal at {path}")
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5)) as reader:
+            for now, kind, version, body in reader.execute("SELECT now, kind, version, body FROM facts ORDER BY seq"):
+                yield now, facts.read(kind, version, body)
+    except sqlite3.DatabaseError as error:
+        raise _explain(error, path) from error
 
 
 def _has_content(path: Path) -> bool:

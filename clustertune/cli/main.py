@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from clustertune import __version__
-from clustertune.cli import best, boundary, following, looking, setting_up, simulate, steering
+from clustertune.cli import best, boundary, following, looking, replay, setting_up, simulate, steering
 
 app = typer.Typer(
     name="clustertune",
@@ -33,6 +33,7 @@ for command in (
     looking.results,
     best.best,
     looking.list_,
+    replay.replay,
     simulate.simulate,
     setting_up.schema,
     setting_up.doctor,

@@ -126,9 +126,13 @@ class Ahead:
         self.taken += 1
         return self._filled_in(trial, "fill-in")
 
+    def stand_in(self, trial: int) -> Config | NoConfig:
+        """What fills in for the searcher."""
+        return self._stand_in.config(trial, self._seen)
+
     def _filled_in(self, trial: int, source: Source) -> Suggestion | NoConfig:
         self._hungry = None
-        config = self._stand_in.config(trial, self._seen)
+        config = self.stand_in(trial)
         return config if isinstance(config, NoConfig) else Suggestion(config=config, source=source)
 
     def _fresh_enough(self) -> bool:

@@ -23,7 +23,7 @@ from clustertune.coordinator.core.state import (
 from clustertune.definition.experiment import ExperimentDefinition
 from clustertune.model.space import Space
 from clustertune.model.trial import Config, EndReason, ExperimentState, TrialState, attempt_id
-from clustertune.search.contracts import Scheduler, Searcher
+from clustertune.search.contracts import Clone, Decision, Scheduler, Searcher
 
 _FILLED_IN = "quasi-random: the searcher had nothing ready"
 _THE_PROGRAMS_FAULT = (EndReason.RAISED, EndReason.TIMEOUT)
@@ -99,15 +99,20 @@ class Fold:
     def apply(self, fact: f.Fact, now: float) -> None:
         self._apply[type(fact)](fact, now)
 
-    def replay(self, fact: f.Fact, now: float) -> None:
-        """Applies a recorded fact. A recorded decision stands, whatever the algorithm would say today."""
+    def replay(self, fact: f.Fact, now: float) -> Decision | Clone | None:
+        """Applies a recorded fact; returns what the scheduler would decide today, where it was asked.
+
+        A recorded decision stands, whatever that is.
+        """
+        decision = None
         if isinstance(fact, f.RungReached):
             experiment = self.state.experiments[fact.experiment]
-            experiment.scheduler.on_report(fact.trial, fact.resource, fact.loss)
+            decision = experiment.scheduler.on_report(fact.trial, fact.resource, fact.loss)
             experiment.searcher.observe(fact.trial, fact.resource, fact.loss)
         self.apply(fact, now)
         if isinstance(fact, f.AttemptEnded | f.TrialMoved) and fact.state.ended:
             tell_end(self.state.experiments[fact.experiment], fact)
+        return decision
 
     def restore(self, progress: Iterable[Progress]) -> None:
         """Puts back what lives in the table of curves and not in the facts."""
