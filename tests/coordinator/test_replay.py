@@ -42,6 +42,7 @@ def kinds(checked: list[Checked]) -> set[str]:
     [
         ("fifo", "random"),
         ("asha", "sobol"),
+        ("asha", "evolution"),
         ("asha-promotion", "random"),
         ("hyperband", "random"),
         ("population-based", "random"),
