@@ -19,9 +19,9 @@ Draw = Callable[[int, int], Sequence[float]]
 _DRAWS = 64
 """Allowed draws that met nothing new before the remaining configurations are gone through instead."""
 
-_MOST_DRAWS = 100_000
-"""Draws, allowed or not, before there is held to be nothing allowed: a space that allows one in ten thousand, the least
-that a definition may, is missed by one search in twenty thousand."""
+_MOST_DRAWS = 300_000
+"""Draws, allowed or not, before there is held to be nothing allowed: where one in ten thousand is, the least that a
+definition may leave, thirty times as many as it takes on average. It costs seconds, once, at the end."""
 
 _MOST_DRAWS_OF_COUNTED = 2_000
 """A space that was counted can be gone through, which is sooner done."""
@@ -93,18 +93,21 @@ def drawn_config(space: Space, initial: Sequence[Mapping[str, Value]], draw: Dra
 def without_repeats(space: Space, seed: int, initial: Sequence[Mapping[str, Value]], draw: Draw) -> Iterator[Config]:
     """A configuration for each trial until the finite ``space`` is used up.
 
-    Rejection keeps the distribution of ``draw`` among what is left. Each configuration is remembered, so a suggestion
-    costs about one draw, and near the end one step through a shuffled list; where the constraints allow little of a
-    large space, up to a million steps.
+    Rejection keeps the distribution of ``draw`` among what is left, until many draws meet nothing new. Each
+    configuration is remembered, so a suggestion costs about one draw, and near the end one step through a shuffled
+    list; where the constraints allow little of a large space, up to a million steps.
     """
     seen: set[str] = set()
     remaining = _remaining(space, seed, seen)
-    trial = 0
+    trial, drawing = 0, True
     while space.size is None or len(seen) < space.size or trial < len(initial):
+        config = None
         if trial < len(initial):
             config = initial_config(space, initial, draw, trial)
-        else:
+        elif drawing:
             config = allowed_config(space, draw, trial, seen=seen)
+            # Once there is next to nothing new to draw, drawing on would take longer and longer.
+            drawing = config is not None
         config = config or next(remaining, None)
         if config is None:
             return
