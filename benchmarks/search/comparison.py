@@ -110,7 +110,7 @@ class Comparison:
         return list(dict.fromkeys((one, self.random, *self.peers)))
 
     def mean_rank(self, strategy: str, share: float) -> float | None:
-        """Over seeds, then over tasks; None where no seed is complete."""
+        """Over seeds, then over tasks; None where a task has no complete seed: fewer tasks are another mean."""
         field = self.field(strategy)
         by_task = []
         for task in self.tasks:
@@ -118,18 +118,19 @@ class Comparison:
                 {name: best_at(self.runs[task, name, seed], share) for name in field}
                 for seed in self.seeds(task, field)
             ]
-            if rows:
-                by_task.append(mean_ranks(rows)[strategy])
-        return mean(by_task) if by_task else None
+            if not rows:
+                return None
+            by_task.append(mean_ranks(rows)[strategy])
+        return mean(by_task)
 
     def complete_seeds(self, strategy: str) -> int:
         """How many seeds a strategy's ranks rest on, on the task that has the fewest."""
         return min((len(self.seeds(task, self.field(strategy))) for task in self.tasks), default=0)
 
     def mean_regret(self, strategy: str, share: float) -> float | None:
-        """The median over seeds, its mean over tasks."""
-        medians = [median(found) for task in self.tasks if (found := self.regrets(task, strategy, share))]
-        return mean(medians) if medians else None
+        """The median over seeds, its mean over tasks; None where a task has no seed."""
+        found = [self.regrets(task, strategy, share) for task in self.tasks]
+        return mean(map(median, found)) if all(found) else None
 
     @cached_property
     def tests(self) -> Sequence[Tested]:

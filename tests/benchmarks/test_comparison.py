@@ -81,7 +81,14 @@ def test_only_seeds_that_all_have_are_paired() -> None:
     found = compared(ends)
     seeds = {(tested.task, tested.other): tested.seeds for tested in found.tests}
     assert seeds == {("easy", "random"): 3, ("easy", "peer"): 1, ("hard", "random"): 3}
-    assert found.mean_rank("peer", 1.0) == 2.0
+    assert found.complete_seeds("peer") == 0
+
+
+def test_who_lacks_a_task_has_no_mean_over_tasks() -> None:
+    found = compared({**ENDS, ("hard", "peer"): []})
+    assert found.mean_rank("peer", 1.0) is None
+    assert found.mean_regret("peer", 1.0) is None
+    assert found.mean_regret("ours", 1.0) is not None
 
 
 def test_tables_list_every_loss() -> None:
