@@ -19,29 +19,7 @@ from clustertune.model.trial import Config
 from clustertune.search.registry import Registry
 from clustertune.search.searchers.optuna_sampler import OptunaOptions, OptunaSampler
 from clustertune.search.searchers.optuna_space import OptunaSpace
-
-MIXED = Space(
-    {
-        "lr": Float(1e-5, 1.0, log=True),
-        "solver": Choice(("a", "b", True, 1.5)),
-        "width": Int(1, 128, log=True),
-        "depth": Ordinal((1, 2, 4, 8)),
-        "momentum": Float(0.0, 1.0, step=0.1),
-        "kept": Constant("x"),
-    },
-    {"momentum": {"solver": ("b", True)}},
-    ["width * depth <= 400"],
-)
-
-
-def loss_of(config: Config) -> float:
-    return (
-        abs(math.log10(float(config["lr"])) + 2.5)
-        + (0.0 if config["solver"] == "b" else 0.7)
-        + abs(float(config["width"]) - 48) / 64
-        + (0.0 if config["depth"] == 2 else 0.3)
-        + abs(float(config.get("momentum", 0.0)) - 0.8)
-    )
+from tests.search.searchers.mixed_task import MIXED, loss_of
 
 
 def make(space: Space = MIXED, seed: int = 0, **options: Any) -> OptunaSampler:
