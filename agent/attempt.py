@@ -45,8 +45,8 @@ class Attempt:
         self._asked: Asked | None = None
         self._child: Child | None = None
         self._enclosure = Enclosure(Cgroup(), 0)
-        trial = start.attempt.rpartition(":")[0]
-        self._alone = trial if trial in around.nursery.suspects else ""
+        self._trial = start.attempt.rpartition(":")[0]
+        self._alone = self._trial if self._trial in around.nursery.suspects else ""
         self._ending = self._brought = False
         self._placing: asyncio.Future[Any] | None = None  # what it waits for before it begins
         self._saving = Saving(
@@ -134,7 +134,10 @@ class Attempt:
         except CannotStart as error:
             return Conclusion(EndReason.UNSTARTABLE, error.error, error.traceback), Exit()
         except SpawnerLost as error:
-            return Conclusion(EndReason.LOST, str(error)), Exit()
+            # It may have been this very trial that ended it, before anyone heard that the trial had begun.
+            self._suspect()
+            unseen = Seen(Exit(lost=str(error)), alone=bool(self._alone))
+            return conclude(unseen, self._asked, self._run.trial_time_s), Exit()
         except NoCheckpoint as error:
             return Conclusion(EndReason.NO_CHECKPOINT, str(error)), Exit()
         finally:
@@ -183,8 +186,12 @@ class Attempt:
         self._enclosure.begin(child.pid, partial(child.signal, signal.SIGKILL))
         exit_ = await child.exited
         if exit_.lost:
-            self._around.nursery.suspects.add(self._start.attempt.rpartition(":")[0])
+            self._suspect()
         return replace(exit_, survivors=await self._enclosure.clear() or exit_.survivors)
+
+    def _suspect(self) -> None:
+        """What started it ended under it: the next time it is to be alone there."""
+        self._around.nursery.suspects.add(self._trial)
 
     def _why_not_begun(self) -> str:
         what = f"{self._run.call} was still being imported" if self._brought else "its checkpoint was still on its way"

@@ -25,7 +25,7 @@ class TrialRow:
 
     ``elapsed_s`` is the time that its attempts ran, all together. ``error`` is one line about the last failure.
     ``source`` says what proposed the configuration where it was not the searcher: ``initial`` (the user), ``design``
-    (before the searcher had anything to learn from), ``fill-in`` (it had nothing ready).
+    (before the searcher had anything to learn from), ``fill-in`` (it had nothing ready), ``scheduler``.
     """
 
     trial: int

@@ -19,6 +19,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, unix_serve
 from websockets.exceptions import ConnectionClosed
 
+from clustertune.agent.removal import remove
 from clustertune.model.messages import (
     MAX_FRAME_BYTES,
     NUMBERED,
@@ -253,7 +254,7 @@ class AgentProcess:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(5)
+                self.process.wait(20)
         if self.process.poll() is None:
             self.kill()
 
@@ -336,8 +337,10 @@ class Rig:
 @pytest.fixture
 def short_path() -> Iterator[Path]:
     """Sockets' paths must be short, which pytest's folders are not."""
-    with tempfile.TemporaryDirectory(prefix="ct-") as path:
-        yield Path(path)
+    path = Path(tempfile.mkdtemp(prefix="ct-"))
+    yield path
+    remove(path)  # Python's own gives up on folders as deep as some tests make
+    assert not path.exists()
 
 
 @pytest.fixture
