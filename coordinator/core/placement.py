@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from clustertune.model.instance import Demand, Inventory
 
@@ -62,11 +63,17 @@ class Room:
 
     def slots_for(self, demand: Demand) -> int:
         """How many such trials the empty machine holds."""
-        room, count = Room(self.inventory), 0
-        while count < 10_000 and (gpus := room.place(demand)) is not None:
-            room.take(demand, gpus)
-            count += 1
-        return count
+        return _slots_for(self.inventory, demand)
+
+
+@lru_cache(maxsize=1024)
+def _slots_for(inventory: Inventory, demand: Demand) -> int:
+    """Counted by placing them; remembered, for it is asked at every look at a searcher."""
+    room, count = Room(inventory), 0
+    while count < 10_000 and (gpus := room.place(demand)) is not None:
+        room.take(demand, gpus)
+        count += 1
+    return count
 
 
 def shortage(inventories: Iterable[Inventory], demand: Demand) -> str:

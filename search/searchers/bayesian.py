@@ -73,7 +73,8 @@ class Bayesian:
         from clustertune.search.searchers.model_search import Lesson
 
         # A trial that was stopped early counts with what it reached: others passed it at that level.
-        ended = [(known.config, known.losses[known.level]) for known in past.trials.values() if known.losses]
+        trials = [known for known in past.trials.values() if known.losses and not known.failed]
+        ended = [(known.config, known.losses[known.level]) for known in trials]
         valued = sorted(((config, loss) for config, loss in ended if math.isfinite(loss)), key=lambda pair: pair[1])
         configs = [config for config, _ in valued]
         return Lesson(

@@ -30,7 +30,7 @@ _BEST = 5
 class Lesson:
     """What a model of this ``kind`` learns from, and what it is asked.
 
-    ``taught`` configurations with their ``losses``, finite, at least one, and ``worthless`` ones, which had none;
+    ``taught`` configurations with their ``losses``, finite, and ``worthless`` ones, which had none;
     ``levels`` are a further column of these, where the model has one: it is asked for the highest, 1. ``best``: some of
     the taught, the best first.
     """
@@ -72,11 +72,11 @@ class ModelSearch:
 
     def propose(self, count: int) -> list[Config]:
         """At most ``count`` configurations that were not tried; none where there are no more."""
-        if self._base is None:
+        lesson, seen = self._lesson(self.past), self.past.seen
+        if self._base is None or not lesson.taught:
             return self._spread(count)
         if self._learned is None:
             self._learned = learn(self._base.kind, self._data(self._base), self._seed)
-        lesson, seen = self._lesson(self.past), self.past.seen
         generator = np.random.default_rng([self._seed, self.past.told])
         column = lesson.levels is not None
         model = self._learned(self._data(lesson))
@@ -97,7 +97,7 @@ class ModelSearch:
         return [*found, *self._spread(count, found)]
 
     def _spread(self, count: int, found: Sequence[Config] = ()) -> list[Config]:
-        """Before anything was learned, and where no candidate was new and allowed: in a tight space, or a used one."""
+        """While there is nothing to learn from; and where no candidate is new and allowed, in a tight or a used space."""
         seen = self.past.seen | {key(config) for config in found}
         first, spread = len(self.past.trials) + len(found), list[Config]()
         for number in range(first, first + count - len(found)):

@@ -94,7 +94,7 @@ class MultiFidelity:
         kind: Surrogate = "gp" if self._options.surrogate == "auto" else self._options.surrogate
         most = _MOST_ROWS if kind == "gp" else _MOST_ROWS_OF_TREES
         reports = sorted(past.finite(), key=lambda report: (-report[1], report[2]))
-        top, bottom = reports[0][1], min(level for _, level, _ in reports)
+        top, bottom = (reports[0][1], reports[-1][1]) if reports else (1, 1)
         reports = self._chosen(reports, most, past.told)
         worthless = list(past.worthless())[-most // 4 :]
         reached = [*(level for _, level, _ in reports), *(level for _, level in worthless)]
@@ -131,7 +131,7 @@ def _aligned(reports: list[_Report]) -> list[float]:
     for known, level, loss in reports:
         curves.setdefault(id(known), {})[level] = loss
     levels = sorted({level for _, level, _ in reports})
-    shift, shifts = 0.0, {levels[-1]: 0.0}
+    shift, shifts = 0.0, dict.fromkeys(levels[-1:], 0.0)
     for low, high in reversed(list(pairwise(levels))):
         gains = [curve[high] - curve[low] for curve in curves.values() if low in curve and high in curve]
         shift += median(gains) if len(gains) > 1 else 0.0

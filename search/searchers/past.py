@@ -56,9 +56,10 @@ class Past:
         return (known.config for known in self.trials.values() if known.pending)
 
     def finite(self) -> Iterator[tuple[Known, int, float]]:
-        """Every finite loss, with its trial and level."""
+        """Every finite loss, with its trial and level; of those that failed nothing counts."""
         for known in self.trials.values():
-            yield from ((known, level, loss) for level, loss in known.losses.items() if math.isfinite(loss))
+            if not known.failed:
+                yield from ((known, level, loss) for level, loss in known.losses.items() if math.isfinite(loss))
 
     def worthless(self) -> Iterator[tuple[Known, int]]:
         """Trials that failed, and reports that are not finite, with their levels."""

@@ -154,3 +154,13 @@ def test_where_hardly_anything_is_allowed_it_still_proposes_what_is() -> None:
     found = searcher.propose(3)
     assert len(found) == 3
     assert all(space.allows(config) for config in found)
+
+
+def test_where_all_that_reported_well_diverged_or_failed_it_spreads_out_again() -> None:
+    searcher = make()
+    for trial, x in enumerate((0.2, 0.4)):
+        searcher.created(trial, {"x": x, "y": 0.5})
+        searcher.observe(trial, 1, x)
+    searcher.observe(0, 3, math.nan)
+    searcher.forget(1)
+    assert len(searcher.propose(3)) == 3

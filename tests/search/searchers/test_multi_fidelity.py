@@ -84,3 +84,12 @@ def test_the_value_at_the_end_is_the_last_word_on_the_highest_level() -> None:
     searcher.observe(0, 3, 0.25)
     known = searcher._search.past.trials[0]
     assert known.losses == {1: 0.5, 9: 0.25}
+
+
+def test_where_all_that_reported_failed_later_it_spreads_out_again() -> None:
+    searcher = make()
+    for trial, x in enumerate((0.2, 0.4)):
+        searcher.created(trial, {"x": x})
+        searcher.observe(trial, 1, x)
+        searcher.forget(trial)
+    assert len(searcher.propose(3)) == 3
