@@ -97,7 +97,7 @@ class ModelSearch:
         return [*found, *self._spread(count, found)]
 
     def _spread(self, count: int, found: Sequence[Config] = ()) -> list[Config]:
-        """While there is nothing to learn from; and where no candidate is new and allowed, in a tight or a used space."""
+        """While there is nothing to learn from; and where no candidate is new and allowed: in a tight or used space."""
         seen = self.past.seen | {key(config) for config in found}
         first, spread = len(self.past.trials) + len(found), list[Config]()
         for number in range(first, first + count - len(found)):
