@@ -9,7 +9,7 @@ from clustertune.coordinator.coordinator import Coordinator
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core.snapshots import best_trial, instance_row, row, summary
 from clustertune.coordinator.core.state import Experiment
-from clustertune.model.errors import JournalFull, NoSuchName
+from clustertune.model.errors import JournalFull, Mistake, NoSuchName
 from clustertune.model.snapshot import BestTrial, ClusterSnapshot, ExperimentSnapshot, Submission, TrialRow
 from clustertune.model.trial import ExperimentState
 
@@ -29,8 +29,12 @@ class Answers:
         return found
 
     async def submit(self, submission: Submission, name: str) -> str:
-        """Begins an experiment under the first free one of name, name-2, name-3 … and answers which."""
+        """Begins an experiment under the first free one of name, name-2, name-3 … and answers which.
+
+        Raises Mistake where its warm start names an experiment that there is not.
+        """
         self._coordinator.touch()
+        self._check_earlier(submission.definition.get("warm_start"))
         free, number = name, 1
         # A folder that stands there holds somebody's results, whatever the journal knows of them.
         while free in self._coordinator.core.state.experiments or self._coordinator.places.experiment(free).exists():
@@ -47,6 +51,12 @@ class Answers:
         )
         await self._coordinator.committed()
         return free
+
+    def _check_earlier(self, names: object) -> None:
+        known = self._coordinator.core.state.experiments
+        wanted = map(str, names) if isinstance(names, list) else ()
+        if unknown := [str(NoSuchName("experiment", name, known)) for name in wanted if name not in known]:
+            raise Mistake(f"warm_start: {'; '.join(unknown)}")
 
     async def ask(self, event: e.PauseAsked | e.ResumeAsked | e.StopAsked, secrets: Mapping[str, str]) -> None:
         if secrets:

@@ -14,7 +14,7 @@ from clustertune.coordinator.core.state import Experiment
 from clustertune.model.trial import Config, ExperimentState, TrialState
 from clustertune.search.contracts import Clone, NoConfig, ResumeTrial, SlowSearcher, StartNew, StopPausedTrial
 
-_STOOD_IN = ("initial", "design", "fill-in")
+_STOOD_IN = ("initial", "earlier", "design", "fill-in")
 _PASSED_OVER = 8
 """Proposals of one answer that no trial came of (their like was tried meanwhile), before one is held to be missing."""
 

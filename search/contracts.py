@@ -20,6 +20,27 @@ class NoConfig(Enum):
     EXHAUSTED = "exhausted"  # there is nothing more to try
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierTrial:
+    """A trial of an earlier experiment.
+
+    ``config`` has those of its values that are values of this space, too; ``share`` is the resource level that it
+    reached as a share of the highest that any trial there did; ``loss`` is None where it was worth nothing.
+    """
+
+    config: Config
+    share: float
+    loss: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierExperiment:
+    """What is known of an experiment that was named for a warm start. Its task may be like this one's, or may not."""
+
+    name: str
+    trials: tuple[EarlierTrial, ...]
+
+
 class Searcher(Protocol):
     """Proposes configurations.
 
@@ -46,6 +67,9 @@ class SlowSearcher(Protocol):
     What it proposes is a function of its seed and of what it was told, in that order, and of nothing else: neither of
     the proposals that it made before, nor of a clock. So it can be made anew at any moment and told everything again.
     The coordinator asks ahead of need; where nothing is ready it fills in with a quasi-random configuration.
+
+    One more, for any class that wants it: ``earlier(experiments)`` is called before anything else where the experiment
+    has a warm start, with a sequence of ``EarlierExperiment``.
     """
 
     @staticmethod

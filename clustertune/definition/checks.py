@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from clustertune.definition.algorithms import Kind, Registry
 from clustertune.definition.command import PARAMETER_NAME, command_problems
 from clustertune.definition.document import FieldPath
-from clustertune.definition.experiment import NAME_PATTERN, ExperimentDefinition
+from clustertune.definition.experiment import NAME_PATTERN, Aim, ExperimentDefinition, Objective
 from clustertune.definition.parameters import space_problems
 from clustertune.definition.storage import storage_problem
 from clustertune.model.errors import Mistake
@@ -22,6 +22,9 @@ _RESULT_COLUMNS = frozenset({"trial", "state", "attempts", "attempt", "resource"
 """What the columns of trials.csv are called; the parameters stand beside them."""
 
 _LARGER_IS_BETTER = frozenset({"acc", "accuracy", "auc", "score", "reward", "f1", "r2", "precision", "recall", "bleu"})
+
+_ONE_VALUE = frozenset({"plateau"})
+"""Schedulers that do not compare trials with each other."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CALL = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -116,13 +119,66 @@ def _placeholders(definition: ExperimentDefinition, declared: Collection[str]) -
 
 
 def _objective(definition: ExperimentDefinition) -> Found:
-    objective, resource = definition.objective, definition.resource
-    if objective.metric == resource.name:
-        message = f"{objective.metric!r} is the resource, too; a trial reports the metric at each {resource.name}"
-        yield ("objective", "metric"), message
-    words = set(re.split(r"[^a-z0-9]+", objective.metric.lower()))
-    if "goal" not in objective.model_fields_set and words & _LARGER_IS_BETTER:
-        yield ("objective",), f"is {objective.metric} to be large or small? Write goal: maximize, or goal: minimize"
+    aims: list[tuple[FieldPath, Objective | Aim]] = []
+    if definition.one_objective is not None:
+        aims = [(("objective",), definition.one_objective)]
+    if definition.objectives and aims:
+        yield ("objectives",), "exclude the objective: write either one objective, or objectives"
+    elif len(definition.objectives) == 1:
+        yield ("objectives",), "is one alone; write it as objective, or add another"
+    elif not definition.objectives and not aims:
+        yield ("objective",), "is missing; for example {metric: validation_error}"
+    aims += [(("objectives", index), aim) for index, aim in enumerate(definition.objectives)]
+    for path, aim in aims:
+        yield from _aim(path, aim, definition.resource.name)
+    yield from _twice(("objectives",), [aim.metric for aim in definition.objectives])
+
+
+def _aim(path: FieldPath, aim: Objective | Aim, resource: str) -> Found:
+    if problem := _metric_problem(aim.metric, resource):
+        yield (*path, "metric"), problem
+    words = set(re.split(r"[^a-z0-9]+", aim.metric.lower()))
+    if "goal" not in aim.model_fields_set and words & _LARGER_IS_BETTER:
+        yield path, f"is {aim.metric} to be large or small? Write goal: maximize, or goal: minimize"
+
+
+def _metric_problem(metric: str, resource: str) -> str | None:
+    if metric == resource:
+        return f"{metric!r} is the resource, too; a trial reports the metric at each {resource}"
+    return None
+
+
+def _twice(path: FieldPath, metrics: list[str]) -> Found:
+    for index, metric in enumerate(metrics):
+        if metric in metrics[:index]:
+            yield (*path, index, "metric"), f"{metric!r} is named twice; keep one of them"
+
+
+def _metric_constraints(definition: ExperimentDefinition) -> Found:
+    for index, constraint in enumerate(definition.metric_constraints):
+        path = ("metric_constraints", index)
+        low, high = constraint.at_least, constraint.at_most
+        if problem := _metric_problem(constraint.metric, definition.resource.name):
+            yield (*path, "metric"), problem
+        if low is None and high is None:
+            yield path, "found no bound; write at_most, at_least, or both"
+        elif low is not None and high is not None and low > high:
+            yield (*path, "at_least"), f"at_least is {low:g} and at_most is {high:g}; nothing is both"
+    yield from _twice(("metric_constraints",), [one.metric for one in definition.metric_constraints])
+
+
+def _only_with_one_objective(definition: ExperimentDefinition) -> Found:
+    if definition.objectives and definition.stop.target is not None:
+        yield ("stop", "target"), "needs one objective; with several, stop at flat: trials without a change of the front"
+    if definition.objectives and definition.warm_start:
+        yield ("warm_start",), "needs one objective: what earlier experiments came to is one number for each trial"
+
+
+def _standings(definition: ExperimentDefinition) -> Found:
+    """A scheduler that looks at how one value falls learns nothing from how a trial stands among the others."""
+    if definition.scheduler.type in _ONE_VALUE and (definition.objectives or definition.metric_constraints):
+        field = "objectives" if definition.objectives else "metric_constraints"
+        yield ("scheduler",), f"{definition.scheduler.type} looks at one value alone and knows no {field}; take asha"
 
 
 def _resource(definition: ExperimentDefinition) -> Found:
@@ -161,6 +217,14 @@ def _metrics(definition: ExperimentDefinition) -> Found:
 def _storage(definition: ExperimentDefinition) -> Found:
     if definition.storage is not None and (problem := storage_problem(definition.storage)):
         yield ("storage",), problem
+
+
+def _warm_start(definition: ExperimentDefinition) -> Found:
+    for index, name in enumerate(definition.warm_start):
+        if name == definition.name:
+            yield ("warm_start", index), f"{name!r} is this experiment itself; give this one another name"
+        elif name in definition.warm_start[:index]:
+            yield ("warm_start", index), f"{name!r} is named twice; keep one of them"
 
 
 def _environment(definition: ExperimentDefinition) -> Found:
@@ -242,11 +306,15 @@ def _located(kind: Kind, problems: Collection[tuple[str, str]]) -> Found:
 _CHECKS: tuple[tuple[set[str], Callable[[ExperimentDefinition], Found]], ...] = (
     ({"name"}, _name),
     ({"run"}, _run),
-    ({"objective", "resource"}, _objective),
+    ({"objective", "objectives", "resource"}, _objective),
+    ({"metric_constraints", "resource"}, _metric_constraints),
+    ({"objectives", "stop", "warm_start"}, _only_with_one_objective),
+    ({"objectives", "metric_constraints", "scheduler"}, _standings),
     ({"resource"}, _resource),
     ({"trials", "stop", "searcher"}, _trials),
     ({"per_trial"}, _per_trial),
     ({"metrics"}, _metrics),
+    ({"warm_start", "name"}, _warm_start),
     ({"env", "secrets"}, _environment),
     ({"storage"}, _storage),
 )

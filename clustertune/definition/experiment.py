@@ -69,6 +69,32 @@ class Objective(Section):
         return 1.0 if self.goal == "minimize" else -1.0
 
 
+class Aim(Section):
+    """One of several objectives."""
+
+    metric: Words = Field(description="The reported metric.", examples=["latency_ms"])
+    goal: Literal["minimize", "maximize"] = Field(default="minimize", description="Which way is better.")
+
+    @property
+    def sign(self) -> float:
+        """What turns a value into a loss, which is minimized."""
+        return 1.0 if self.goal == "minimize" else -1.0
+
+
+class MetricConstraint(Section):
+    """What a metric must not pass: at_most, at_least, or both."""
+
+    metric: Words = Field(description="The reported metric.", examples=["memory_gb"])
+    at_most: Number | None = Field(default=None, description="It must not be larger than this.", examples=[8])
+    at_least: Number | None = Field(default=None, description="It must not be smaller than this.", examples=[0.9])
+
+    @property
+    def bounds(self) -> str:
+        """In words, as in ``at least 0.9 and at most 1``."""
+        bounds = (("at least", self.at_least), ("at most", self.at_most))
+        return " and ".join(f"{words} {bound:g}" for words, bound in bounds if bound is not None)
+
+
 class Resource(Section):
     """What a trial consumes step by step."""
 
@@ -224,8 +250,23 @@ class ExperimentDefinition(Section):
         description="Which configurations may be tried: all of these must hold.",
         examples=[["hidden * depth <= 4096"]],
     )
-    objective: Objective = Field(
-        description="What is to be made small or large.", examples=[{"metric": "validation_error"}]
+    one_objective: Objective | None = Field(
+        default=None,
+        alias="objective",
+        description="What is to be made small or large. Needed, unless there are objectives.",
+        examples=[{"metric": "validation_error"}],
+    )
+    objectives: list[Aim] = Field(
+        default_factory=list,
+        description="Two or more instead of the objective: the result is the front of trials that no other beats in all "
+        "of them. Every report must hold all of them; a trial stands for its last one.",
+        examples=[[{"metric": "validation_error"}, {"metric": "latency_ms"}]],
+    )
+    metric_constraints: list[MetricConstraint] = Field(
+        default_factory=list,
+        description="What reported metrics must keep to. A trial that breaks one is worse than all that keep them, the "
+        "more it breaks them the worse. Every report must hold them.",
+        examples=[[{"metric": "memory_gb", "at_most": 8}]],
     )
     resource: Resource = Field(
         default_factory=Resource,
@@ -293,6 +334,12 @@ class ExperimentDefinition(Section):
         description="Configurations to begin with; what one leaves out is filled in by the searcher.",
         examples=[[{"lr": 0.01}]],
     )
+    warm_start: list[Words] = Field(
+        default_factory=list,
+        description="Names of earlier experiments of the same coordinator to learn from. Their best configurations are "
+        "tried first.",
+        examples=[["digits"]],
+    )
     env: dict[str, EnvironmentValue] = Field(
         default_factory=dict, description="Environment variables of the trials.", examples=[{"HF_HOME": "/data/hf"}]
     )
@@ -316,6 +363,20 @@ class ExperimentDefinition(Section):
     def space(self) -> Space:
         """The search space."""
         return build_space(self.parameters, self.constraints)
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The only one, or the first of several."""
+        if self.one_objective is not None:
+            return self.one_objective
+        first = self.objectives[0]
+        return Objective(metric=first.metric, goal=first.goal, take="last")
+
+    @property
+    def wanted_metrics(self) -> list[str]:
+        """The metrics that every report must hold: those of the objectives, then those of the constraints."""
+        aims = self.objectives or [self.objective]
+        return list(dict.fromkeys(one.metric for one in [*aims, *self.metric_constraints]))
 
     @property
     def origin(self) -> Origin:

@@ -20,9 +20,6 @@ from clustertune.model.errors import Problem, suggestion
 NOT_YET = "is not in this version yet"
 
 _LATER_FIELDS: Mapping[str, frozenset[str]] = {
-    "ExperimentDefinition": frozenset({
-        "objectives", "warm_start",
-    }),
     "ClusterDefinition": frozenset({
         "region", "zones", "instance_types", "market", "instances", "budget", "image", "workdir", "setup",
         "coordinator", "disk", "hosts", "user", "port", "identity", "jump", "profile", "subnets", "security_group",

@@ -24,8 +24,9 @@ class TrialRow:
     """One trial. ``value`` is its best report (or last, as the objective says), with the user's sign.
 
     ``elapsed_s`` is the time that its attempts ran, all together. ``error`` is one line about the last failure.
-    ``source`` says what proposed the configuration where it was not the searcher: ``initial`` (the user), ``design``
-    (before the searcher had anything to learn from), ``fill-in`` (it had nothing ready), ``scheduler``.
+    ``source`` says what proposed the configuration where it was not the searcher: ``initial`` (the user), ``earlier``
+    (an experiment that the warm start names), ``design`` (the searcher had nothing to learn from yet), ``fill-in`` (it
+    had nothing ready), ``scheduler``.
     """
 
     trial: int

@@ -6,15 +6,17 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
+from clustertune.model.codec import from_plain, to_plain
 from clustertune.model.trial import Config
-from clustertune.search.contracts import NoConfig, SlowSearcher
+from clustertune.search.contracts import EarlierExperiment, NoConfig, SlowSearcher
 
-Told = tuple[str, int] | tuple[str, int, Config] | tuple[str, int, int, float]
+Told = tuple[str, int] | tuple[str, int, Config] | tuple[str, int, int, float] | tuple[str, list[Any]]
 """The name of a method of SlowSearcher, and its arguments."""
 
-Source = Literal["", "initial", "design", "fill-in"]
+Source = Literal["", "initial", "earlier", "design", "fill-in"]
 """Where a configuration came from: the searcher, or what stood in for it."""
 
 WORTH_WAITING = 0.01
@@ -39,9 +41,16 @@ def tell(searcher: SlowSearcher, told: Iterable[Sequence[Any]]) -> None:
         "created": searcher.created,
         "observe": searcher.observe,
         "forget": searcher.forget,
+        "earlier": partial(_tell_earlier, searcher),
     }
     for name, *arguments in told:
         methods[name](*arguments)
+
+
+def _tell_earlier(searcher: SlowSearcher, plain: Sequence[object]) -> None:
+    """What was told may have come as JSON. A searcher need not care."""
+    if (earlier := getattr(searcher, "earlier", None)) is not None:
+        earlier([from_plain(EarlierExperiment, experiment) for experiment in plain])
 
 
 class StandIn(Protocol):
@@ -65,14 +74,24 @@ class Ahead:
     What has been told and tried is rebuilt by replay; what is ready or asked for is not, and is asked for anew.
     """
 
-    def __init__(self, stand_in: StandIn, *, design: int, initial: int) -> None:
-        self.told: list[Told] = []
+    def __init__(
+        self,
+        stand_in: StandIn,
+        *,
+        design: int,
+        initial: int,
+        first: int = 0,
+        earlier: Sequence[EarlierExperiment] = (),
+    ) -> None:
+        """``stand_in`` begins with the user's ``initial`` configurations, and ``first`` ones of earlier experiments."""
+        self.told: list[Told] = [("earlier", to_plain(tuple(earlier)))] if earlier else []
         self.asked_at: float | None = None
         self.failures = 0
         self.retry_at = -math.inf
         self.taken = 0
         """Proposals used since the last ones were asked for."""
-        self._stand_in, self._design, self._initial = stand_in, design, initial
+        self._stand_in, self._design = stand_in, design
+        self._initial, self._first = initial, initial + first
         self._ready: deque[Config] = deque()
         self._ready_known = 0
         self._seen: set[str] = set()
@@ -113,7 +132,7 @@ class Ahead:
     def take(self, trial: int, now: float, trial_s: float) -> Suggestion | NoConfig:
         """For a free slot at ``now``, of an experiment whose attempts take ``trial_s`` on average."""
         if trial < self._design or not self._learned:
-            return self._filled_in(trial, "initial" if trial < self._initial else "design")
+            return self._filled_in(trial, self._opening(trial))
         if not self._fresh_enough() and self._worth_waiting(now, trial_s):
             return NoConfig.WAIT
         while self._ready:
@@ -129,6 +148,11 @@ class Ahead:
     def stand_in(self, trial: int) -> Config | NoConfig:
         """What fills in for the searcher."""
         return self._stand_in.config(trial, self._seen)
+
+    def _opening(self, trial: int) -> Source:
+        if trial < self._initial:
+            return "initial"
+        return "earlier" if trial < self._first else "design"
 
     def _filled_in(self, trial: int, source: Source) -> Suggestion | NoConfig:
         self._hungry = None

@@ -8,6 +8,8 @@ from clustertune.coordinator.core.checkpoints import Checkpoints
 from clustertune.coordinator.core.commands import StopAttempt
 from clustertune.coordinator.core.desk import Desk
 from clustertune.coordinator.core.state import Attempt, Experiment, Trial
+from clustertune.coordinator.core.warm_start import WarmStart, warm_start
+from clustertune.definition.experiment import ExperimentDefinition
 from clustertune.model.trial import Ending, ExperimentState, TrialState
 
 
@@ -19,14 +21,24 @@ class Experiments:
         self._checkpoints = checkpoints
 
     def submitted(self, event: e.Submitted) -> None:
+        taken = self._taken_over(event)
         self._desk.emit(
             f.ExperimentCreated(
                 experiment=event.experiment,
                 definition=event.definition,
                 workdir=event.workdir,
                 python=event.python,
+                earlier=taken.earlier if taken is not None else (),
+                first=taken.first if taken is not None else (),
             )
         )
+        if taken is not None:
+            self._desk.say(self._desk.state.experiments[event.experiment], "info", "experiment", taken.text)
+
+    def _taken_over(self, event: e.Submitted) -> WarmStart | None:
+        if not event.definition.get("warm_start"):
+            return None
+        return warm_start(ExperimentDefinition.from_plain(event.definition), self._desk.state.experiments)
 
     def pause_asked(self, event: e.PauseAsked) -> None:
         experiment = self._desk.state.experiments[event.experiment]

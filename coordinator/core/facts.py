@@ -11,16 +11,23 @@ from clustertune.model.codec import FieldError, from_plain, to_plain
 from clustertune.model.errors import JournalDamaged
 from clustertune.model.instance import Inventory
 from clustertune.model.trial import AttemptId, Config, Ending, ExperimentState, TrialState
+from clustertune.search.contracts import EarlierExperiment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentCreated:
-    """``definition`` is what ``ExperimentDefinition.to_plain`` gave."""
+    """``definition`` is what ``ExperimentDefinition.to_plain`` gave.
+
+    ``earlier`` is what was known then of the experiments that it names for a warm start, and ``first`` are
+    configurations of theirs that are tried right after the user's own.
+    """
 
     experiment: str
     definition: Mapping[str, object]
     workdir: str
     python: str
+    earlier: tuple[EarlierExperiment, ...] = ()
+    first: tuple[Config, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,7 +280,10 @@ Fact = (
     | Restarted
 )
 
-_VERSIONS: dict[type, int] = {**dict.fromkeys(Fact.__args__, 1), TrialCreated: 2, AttemptPlaced: 2}
+_VERSIONS: dict[type, int] = {
+    **dict.fromkeys(Fact.__args__, 1),
+    **dict.fromkeys((ExperimentCreated, TrialCreated, AttemptPlaced), 2),
+}
 """The version of each kind that is written now. Reading keeps every version that ever was."""
 
 _KINDS: dict[str, type] = {cls.__name__: cls for cls in _VERSIONS}

@@ -150,7 +150,7 @@ class Fold:
                 pauses=self._algorithms.scheduler_pauses(definition.scheduler.type, definition.scheduler.options),
             ),
             demand=definition.per_trial.demand,
-            searcher=self._searcher(definition),
+            searcher=self._searcher(definition, fact),
             scheduler=self._algorithms.make_scheduler(
                 definition.scheduler.type,
                 definition.scheduler.options,
@@ -162,16 +162,24 @@ class Fold:
             created=now,
             sign=definition.objective.sign,
             running_since=now,
+            first=len(fact.first),
         )
 
-    def _searcher(self, definition: ExperimentDefinition) -> Searcher | Ahead:
-        name, options, initial = definition.searcher.type, definition.searcher.options, tuple(definition.initial)
+    def _searcher(self, definition: ExperimentDefinition, fact: f.ExperimentCreated) -> Searcher | Ahead:
+        name, options = definition.searcher.type, definition.searcher.options
+        initial = (*definition.initial, *fact.first)
         space, seed = definition.space, definition.seed
         design = self._algorithms.searcher_design(name, options, space=space)
         if design is None:
             return self._algorithms.make_searcher(name, options, space=space, seed=seed, initial=initial)
         stand_in = self._algorithms.make_stand_in(space=space, seed=seed, initial=initial)
-        return Ahead(stand_in, design=max(design, len(initial)), initial=len(initial))
+        return Ahead(
+            stand_in,
+            design=max(design, len(initial)),
+            initial=len(definition.initial),
+            first=len(fact.first),
+            earlier=fact.earlier,
+        )
 
     def _experiment_changed(self, fact: f.ExperimentChanged, now: float) -> None:
         experiment = self.state.experiments[fact.experiment]

@@ -110,7 +110,8 @@ class Experiment:
 
     ``keepers`` are trials that have checkpoints or results; ``heirs`` clones that have not ended, of ``clones`` in all;
     ``deleting`` are digests that nobody needs and that may still be in the storage; ``copies`` counts who has a digest;
-    ``untidy``: transfers may have left something in the storage.
+    ``untidy``: transfers may have left something in the storage; ``first``: how many configurations of earlier
+    experiments come after the user's own.
     """
 
     name: str
@@ -152,6 +153,7 @@ class Experiment:
     untidy: bool = False
     deleting: set[str] = field(default_factory=set)
     copies: Counter[str] = field(default_factory=Counter)
+    first: int = 0
     events: deque[Line] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
 
     @property

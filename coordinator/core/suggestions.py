@@ -28,7 +28,9 @@ class Suggestions:
         config = searcher.suggest(trial)
         if isinstance(config, NoConfig):
             return config
-        return Suggestion(config=config, known=experiment.observations)
+        own = len(experiment.definition.initial)
+        earlier = own <= trial < own + experiment.first
+        return Suggestion(config=config, source="earlier" if earlier else "", known=experiment.observations)
 
     def ask(self) -> None:
         """After every event: where proposals are missing or older than what was observed, asks for new ones."""

@@ -229,7 +229,10 @@ def test_all_mistakes_are_told_at_once_each_with_its_line(write: Write) -> None:
         ("constraints", "[lrr < 0.5]", "at character 1: there is no parameter 'lrr'; did you mean 'lr'?"),
         ("constraints", "[lr < 0.5, lr * 2]", "lr * 2 is neither true nor false; compare it, as in lr * 2 <= 1"),
         ("constraints", "[lr > 2]", "of 30,000 configurations drawn from the space none can be tried under 'lr > 2'"),
-        ("warm_start", "x", "is not in this version yet"),
+        ("warm_start", "x", "expected a list, found 'x'; for example [digits]"),
+        ("warm_start", "[experiment]", "'experiment' is this experiment itself; give this one another name"),
+        ("warm_start", "[a, b, a]", "'a' is named twice; keep one of them"),
+        ("warm_start", "[3]", "expected text, found 3"),
         ("trails", "3", "no such field; did you mean 'trials'?"),
     ],
 )  # fmt: skip
