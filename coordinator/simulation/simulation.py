@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -20,7 +20,7 @@ from clustertune.coordinator.simulation.suggesting import Suggesting
 from clustertune.coordinator.simulation.task import Task
 from clustertune.coordinator.simulation.timeline import Timeline
 from clustertune.definition.experiment import ExperimentDefinition, PerTrial
-from clustertune.model.errors import ClustertuneError
+from clustertune.model.errors import ClustertuneError, Mistake
 from clustertune.model.instance import Inventory
 from clustertune.search.registry import Registry
 
@@ -42,7 +42,8 @@ class Simulation:
     """One experiment on simulated machines: the same arguments give the same facts, in every process.
 
     ``on_fact`` is handed each fact with its time, as the journal would be. The clock ticks only where something hangs
-    on it: at the experiment's limit of time, and while a slow searcher is awaited.
+    on it: at the experiment's limit of time, and while a slow searcher is awaited. ``earlier`` are experiments that
+    were simulated before, for a warm start. Raises Mistake where it names another.
     """
 
     def __init__(
@@ -53,7 +54,9 @@ class Simulation:
         *,
         registry: Registry | None = None,
         on_fact: OnFact | None = None,
+        earlier: Sequence[Experiment] = (),
     ) -> None:
+        _check_earlier(definition, earlier)
         self._definition, self._task = _alone(definition), task
         self._conditions = conditions = conditions or Conditions()
         self._on_fact = on_fact
@@ -70,6 +73,7 @@ class Simulation:
             idle_timeout_s=_IDLE_TIMEOUT_S,
             token_hash=lambda instance, epoch: f"{instance} {epoch}",
         )
+        self._core.state.experiments.update({experiment.name: experiment for experiment in earlier})
         self._carry_out: dict[type, Callable[[Any], None]] = {
             c.StartAttempt: self._start,
             c.StopAttempt: self._to_agent(Agent.stop),
@@ -84,6 +88,11 @@ class Simulation:
             c.Terminate: self._terminate,
             c.Suggest: self._suggesting.suggest,
         }
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment as the core has it, from ``run`` on."""
+        return self._core.state.experiments[self._definition.name]
 
     def run(self) -> Outcome:
         """Until the experiment has ended and its last attempt with it. Raises SimulationStuck."""
@@ -188,9 +197,16 @@ def simulate(
     *,
     registry: Registry | None = None,
     on_fact: OnFact | None = None,
+    earlier: Sequence[Experiment] = (),
 ) -> Outcome:
-    """What becomes of the experiment under these conditions. Raises SimulationStuck."""
-    return Simulation(definition, task, conditions, registry=registry, on_fact=on_fact).run()
+    """What becomes of the experiment under these conditions. Raises SimulationStuck, Mistake."""
+    return Simulation(definition, task, conditions, registry=registry, on_fact=on_fact, earlier=earlier).run()
+
+
+def _check_earlier(definition: ExperimentDefinition, earlier: Sequence[Experiment]) -> None:
+    if unknown := set(definition.warm_start) - {experiment.name for experiment in earlier}:
+        names = ", ".join(sorted(unknown))
+        raise Mistake(f"a simulation knows no earlier experiments ({names}); leave them out: --set 'warm_start=[]'")
 
 
 def _alone(definition: ExperimentDefinition) -> ExperimentDefinition:

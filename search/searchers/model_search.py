@@ -11,6 +11,7 @@ import numpy as np
 
 from clustertune.model.space import Space
 from clustertune.model.trial import Config
+from clustertune.search.contracts import EarlierExperiment
 from clustertune.search.searchers.acquisition import Acquisition, Candidates, best_of
 from clustertune.search.searchers.encoding import Encoder
 from clustertune.search.searchers.past import Past
@@ -60,6 +61,13 @@ class ModelSearch:
         self._observed = self._due = 0
         self._base: Lesson | None = None
         self._learned: Learned | None = None
+        self._learn: Callable[[Surrogate, Data, int], Learned] = learn
+
+    def earlier(self, experiments: Sequence[EarlierExperiment]) -> None:
+        """From now on models know what these found. Told before anything else."""
+        from clustertune.search.searchers.transfer import Transfer
+
+        self._learn = Transfer(experiments, self._encoder, self._seed).learn
 
     def observe(self, trial: int, resource: int, loss: float) -> None:
         self.past.observe(trial, resource, loss)
@@ -76,7 +84,7 @@ class ModelSearch:
         if self._base is None or not lesson.taught:
             return self._spread(count)
         if self._learned is None:
-            self._learned = learn(self._base.kind, self._data(self._base), self._seed)
+            self._learned = self._learn(self._base.kind, self._data(self._base), self._seed)
         generator = np.random.default_rng([self._seed, self.past.told])
         column = lesson.levels is not None
         model = self._learned(self._data(lesson))
