@@ -39,7 +39,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_ROWS = 10_000
 MAX_LOG_BYTES = 1024 * 1024
 _CHECK_S = 10.0
-_FILES = ("results.json", "best.yaml", "trials.csv", "reports.csv")
+_FILES = ("results.json", "best.yaml", "trials.csv", "reports.csv", "schedule.json")
 _LOCAL_NAMES = ("127.0.0.1", "localhost")
 
 
@@ -127,6 +127,11 @@ async def _check_storage(coordinator: Coordinator, definition: ExperimentDefinit
 
 
 def _reading(app: FastAPI, coordinator: Coordinator, answers: Answers) -> None:
+    @app.get("/v1/experiments/{name}/definition")
+    async def definition(name: str) -> Response:
+        """What was submitted, with every default filled in. Secrets are there by name alone."""
+        return JSONResponse(answers.experiment(name).definition.to_plain())
+
     @app.get("/v1/experiments/{name}/trials")
     async def trials(name: str, offset: int = 0, limit: int = 1000) -> Response:
         """Trials by number, a page of them."""

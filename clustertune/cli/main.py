@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from clustertune import __version__
-from clustertune.cli import best, boundary, following, looking, replay, setting_up, simulate, steering
+from clustertune.cli import best, boundary, following, insight, looking, replay, setting_up, simulate, steering
 
 app = typer.Typer(
     name="clustertune",
@@ -32,6 +32,7 @@ for command in (
     following.resume,
     looking.results,
     best.best,
+    insight.insight,
     looking.list_,
     replay.replay,
     simulate.simulate,

@@ -79,8 +79,13 @@ class Coordinator(AbstractContextManager["Coordinator"]):
             yield from page
             offset += len(page)
 
+    def definition(self, name: str) -> dict[str, Any]:
+        """What was submitted, with every default filled in, as plain JSON values."""
+        plain: dict[str, Any] = self._get(f"/v1/experiments/{quote(name, safe='')}/definition")
+        return plain
+
     def file(self, name: str, filename: str) -> str:
-        """The text of ``results.json``, ``best.yaml``, ``trials.csv`` or ``reports.csv``."""
+        """The text of ``results.json``, ``best.yaml``, ``trials.csv``, ``reports.csv`` or ``schedule.json``."""
         return self._exchange("GET", f"/v1/experiments/{quote(name, safe='')}/files/{filename}").decode("utf-8")
 
     def results(self, name: str) -> Results:

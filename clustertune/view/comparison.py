@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
+from clustertune.view.dots import character, draw, row_of
 from clustertune.view.words import duration, number, one_line
 
 Spread = tuple[float, float, float]
 """Lower quartile, median, upper quartile."""
 
 _STYLES = ("cyan", "magenta", "green", "yellow", "blue", "red")
-_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
-"""Which bit of a Braille character is the dot in each of its four rows and two columns (Unicode, block 2800)."""
-
 _SETTLED = 0.4
 """The values of the first part, when chance rules, do not stretch the plot."""
 
@@ -67,13 +65,13 @@ def best_over_compute(
     names = _labels(rows, low, high, height)
     left = max(len(number(low)), len(number(high)))
     across = max(30, width - left - 2 - max((len(name) for name, _ in names.values()), default=0) - 1)
-    cells = _draw([row.curve for row in rows], low, high, across, height)
+    cells = draw([row.curve for row in rows], low, high, across, height)
     text = Text(no_wrap=True)
     for line in range(height):
         axis = number(high) if line == 0 else number(low) if line == height - 1 else ""
         text.append(f"{axis:>{left}} ", style="dim").append("│", style="dim")
         for bits, owner in cells[line]:
-            text.append(chr(0x2800 + bits) if bits else " ", style=_style(owner))
+            text.append(character(bits), style=_style(owner))
         if line in names:
             text.append(f" {names[line][0]}", style=_style(names[line][1]))
         text.append("\n")
@@ -92,29 +90,6 @@ def _bounds(curves: Sequence[Sequence[float | None]]) -> tuple[float, float] | N
     return low - margin, high + margin
 
 
-def _draw(
-    curves: Sequence[Sequence[float | None]], low: float, high: float, across: int, height: int
-) -> list[list[tuple[int, int]]]:
-    """Braille bits and the last strategy drawn, by line and column."""
-    cells = [[(0, 0)] * across for _ in range(height)]
-    for owner, curve in enumerate(curves):
-        before: int | None = None
-        for x in range(across * 2):
-            value = curve[x * len(curve) // (across * 2)] if curve else None
-            if value is None:
-                continue
-            y = _row(value, low, high, height * 4)
-            for dot in range(min(y, y if before is None else before), max(y, y if before is None else before) + 1):
-                bits, _ = cells[dot // 4][x // 2]
-                cells[dot // 4][x // 2] = bits | _DOTS[dot % 4][x % 2], owner
-            before = y
-    return cells
-
-
-def _row(value: float, low: float, high: float, rows: int) -> int:
-    return min(max(int((high - value) / (high - low) * rows), 0), rows - 1)
-
-
 def _labels(rows: Sequence[StrategyRow], low: float, high: float, height: int) -> dict[int, tuple[str, int]]:
     """Names by line: where the curves end, or on the nearest line that is free."""
     labels: dict[int, tuple[str, int]] = {}
@@ -122,7 +97,7 @@ def _labels(rows: Sequence[StrategyRow], low: float, high: float, height: int) -
         last = next((value for value in reversed(row.curve) if value is not None), None)
         if last is None:
             continue
-        wanted = _row(last, low, high, height)
+        wanted = row_of(last, low, high, height)
         free = [line for line in range(height) if line not in labels]
         if free:
             labels[min(free, key=lambda line: (abs(line - wanted), line))] = one_line(row.name), index

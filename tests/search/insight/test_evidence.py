@@ -1,0 +1,95 @@
+"""Trials that ended at different levels are made comparable; failed ones are kept apart."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+from typing import Any
+
+import pytest
+
+from clustertune.model.errors import Mistake
+from clustertune.model.snapshot import TrialRow
+from clustertune.model.trial import TrialState
+from clustertune.search.insight.evidence import Told, evidence, read_curves, told
+
+
+def row(trial: int, state: TrialState = TrialState.COMPLETED, value: float | None = 0.5, **changes: Any) -> TrialRow:
+    known: dict[str, Any] = {
+        "attempts": 1,
+        "resource": 1,
+        "last_value": value,
+        "elapsed_s": 1.0,
+        "config": {"x": trial},
+    }
+    return TrialRow(trial=trial, state=state, value=value, **{**known, **changes})
+
+
+def test_what_failed_or_diverged_has_an_infinite_loss_and_what_said_nothing_is_left_out() -> None:
+    rows = [
+        row(0),
+        row(1, TrialState.FAILED),
+        row(2, TrialState.INFEASIBLE, None),
+        row(3, TrialState.COMPLETED, None, last_value=math.nan),
+        row(4, TrialState.PENDING, None),
+        row(5, TrialState.STOPPED, None),
+        row(6, TrialState.PAUSED),
+    ]
+    found = told(rows, goal="minimize", take="best", curves={})
+    assert [(one.config["x"], one.loss) for one in found] == [
+        (0, 0.5), (1, math.inf), (2, math.inf), (3, math.inf), (6, 0.5),
+    ]  # fmt: skip
+
+
+def test_what_is_maximized_is_a_loss_with_its_sign_flipped_and_curves_hold_the_best_so_far() -> None:
+    curves = {0: {1: 0.2, 2: 0.7, 3: math.nan, 4: 0.6}}
+    [best] = told([row(0, value=0.7)], goal="maximize", take="best", curves=curves)
+    assert (best.loss, best.curve) == (-0.7, {1: -0.2, 2: -0.7, 4: -0.7})
+    [last] = told([row(0, value=0.6)], goal="maximize", take="last", curves=curves)
+    assert last.curve == {1: -0.2, 2: -0.7, 4: -0.6}
+
+
+def test_another_objectives_values_come_from_the_curves() -> None:
+    curves = {0: {1: 9.0, 2: 8.0}, 1: {1: math.nan}}
+    found = told([row(0), row(1), row(2)], goal="minimize", take="last", curves=curves, own=False)
+    assert [one.loss for one in found] == [8.0, math.inf]
+
+
+def test_early_trials_are_given_what_the_others_gained() -> None:
+    """1 -> 2 gains a half each time, 2 -> 4 gains 0.1, 0.2 and 0.3: one outlier does not count."""
+    trials = [
+        Told(config={"x": 0}, level=1, loss=2.0, curve={1: 2.0}),
+        Told(config={"x": 1}, level=2, loss=1.0, curve={1: 1.5, 2: 1.0}),
+        *(
+            Told(config={"x": 2}, level=4, loss=0.5 - gain, curve={1: 1.0, 2: 0.5, 3: 0.4, 4: 0.5 - gain})
+            for gain in (0.1, 0.2, 0.3)
+        ),
+    ]
+    known = evidence(trials)
+    assert known.losses == pytest.approx([2.0 - 0.5 - 0.2, 1.0 - 0.2, 0.4, 0.3, 0.2])
+    assert (known.early, known.top) == (2, 4)
+
+
+def test_halving_by_chance_leaves_no_trace_of_the_level() -> None:
+    """Losses that are noise: who went further was lucky, and is not much better for it when all are compared."""
+    draw = Random(0)
+    curves = [{level: draw.gauss(0.0, 1.0) for level in (1, 3)} for _ in range(400)]
+    best = sorted(range(400), key=lambda trial: curves[trial][1])[:133]
+    trials = []
+    for trial, curve in enumerate(curves):
+        reached = dict(curve) if trial in best else {1: curve[1]}
+        reached = {level: min(value for at, value in reached.items() if at <= level) for level in reached}
+        trials.append(Told(config={"x": trial}, level=max(reached), loss=min(reached.values()), curve=reached))
+    known = evidence(trials)
+    assert sorted(known.losses)[133] >= max(known.losses[trial] for trial in best) - 1.0
+    assert known.early == 267
+
+
+def test_curves_are_read_from_the_file_with_its_escaped_names() -> None:
+    text = "trial,attempt,resource,loss,metric.trial\n0,1,1,0.5,7\n0,1,2,NaN,8\n1,1,1,,9\n0,2,1,0.4,7\n"
+    assert read_curves(text, "loss")[0][1] == 0.4
+    assert math.isnan(read_curves(text, "loss")[0][2])
+    assert 1 not in read_curves(text, "loss")
+    assert read_curves(text, "trial") == {0: {1: 7.0, 2: 8.0}, 1: {1: 9.0}}
+    with pytest.raises(Mistake, match="they reported loss, trial"):
+        read_curves(text, "error")
