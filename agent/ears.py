@@ -59,7 +59,7 @@ class Ears:
         if self._run.metrics:
             try:
                 self._patterns = PatternReader(
-                    self._run.metrics, self._run.objective, self._run.resource, after=self._after
+                    self._run.metrics, self._run.objective, self._run.resource, after=self._after, also=self._run.also
                 )
             except ValueError as error:
                 raise CannotStart(str(error)) from error

@@ -47,15 +47,27 @@ _NOTHING = Found()
 
 
 class PatternReader:
-    """Matches each line of output; a report is complete when the objective's metric was found."""
+    """Matches each line of output; a report is complete when the objective's metric was found.
 
-    def __init__(self, patterns: Sequence[MetricPattern], objective: str, resource: str, *, after: int = 0) -> None:
+    ``also``: with these metrics, those of them that have a pattern.
+    """
+
+    def __init__(
+        self,
+        patterns: Sequence[MetricPattern],
+        objective: str,
+        resource: str,
+        *,
+        after: int = 0,
+        also: Sequence[str] = (),
+    ) -> None:
         """Levels that no line names are counted from ``after``.
 
         Raises ValueError for a pattern that is not a regular expression with a group.
         """
         self._searches = tuple(_compile(pattern) for pattern in patterns)
         self._names = tuple(pattern.name for pattern in patterns)
+        self._needed = [objective, *(name for name in also if name in self._names)]
         self._names_level = resource != objective and resource in self._names
         self._objective_regex = next((pattern.regex for pattern in patterns if pattern.name == objective), "")
         self._misses: NearMisses | None = NearMisses()
@@ -74,7 +86,7 @@ class PatternReader:
 
     def _take_all(self, texts: Sequence[str | None]) -> Found:
         """What each pattern matched in one line, or did not."""
-        notices, complete = [], False
+        notices, found = [], False
         for name, text in zip(self._names, texts, strict=True):
             if text is None:
                 continue
@@ -83,9 +95,9 @@ class PatternReader:
             problem = self._take(name, text)
             if problem:
                 notices.append(problem)
-            elif name == self._objective:
-                complete = True
-        if complete:
+            elif name in self._needed:
+                found = True
+        if found and all(name in self._latest for name in self._needed):
             return self._report(notices)
         return Found(notices=tuple(notices)) if notices else _NOTHING
 

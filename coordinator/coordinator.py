@@ -20,7 +20,7 @@ from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core.core import Core
 from clustertune.coordinator.core.fold import Algorithms
 from clustertune.coordinator.core.lineage import schedule
-from clustertune.coordinator.core.snapshots import row, snapshot
+from clustertune.coordinator.core.snapshots import front, row, snapshot
 from clustertune.coordinator.core.state import Experiment
 from clustertune.coordinator.depot import Depot
 from clustertune.coordinator.journal import Entry, Journal
@@ -107,7 +107,7 @@ class Coordinator:
         for now, fact in self.journal.facts():
             self.core.fold.replay(fact, now)
             last = now
-        self.core.fold.restore(self.journal.progress())
+        self.core.fold.restore(self.journal.progress(), self.journal.curve)
         self._on_disk = self.journal.received()
         self._base += max(0.0, last - self.now())
         self._booted_at = last
@@ -365,6 +365,7 @@ class Coordinator:
             rows=[row(experiment, trial, now) for trial in experiment.trials],
             parameters=experiment.definition.space.names,
             schedule=schedule(experiment),
+            front=front(experiment),
         )
 
 

@@ -131,6 +131,14 @@ class Journal:
         rows = self._reader.execute(query.format("MAX(resource)"))
         return {(e, t): (loss, *lowest.get((e, t), (None, None))) for e, t, _, _, loss in rows}
 
+    def curve(self, experiment: str) -> Iterator[tuple[int, int, dict[str, float]]]:
+        """Every report of an experiment that counted, oldest first: trial, level and metrics."""
+        rows = self._reader.execute(
+            "SELECT trial, resource, metrics FROM reports WHERE observed AND experiment = ? ORDER BY id", (experiment,)
+        )
+        for trial, resource, metrics in rows:
+            yield trial, resource, {name: float(value) for name, value in json.loads(metrics).items()}
+
     def received(self) -> dict[str, tuple[int, int]]:
         """For each instance the epoch and the last message of it that is on disk."""
         return {i: (epoch, seq) for i, epoch, seq in self._reader.execute("SELECT * FROM received")}

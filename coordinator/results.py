@@ -15,7 +15,7 @@ import yaml
 
 from clustertune.coordinator.core.lineage import Segment
 from clustertune.coordinator.places import write_whole
-from clustertune.model.snapshot import ExperimentSnapshot, TrialRow
+from clustertune.model.snapshot import ExperimentSnapshot, FrontPoint, Incumbent, TrialRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,7 @@ class Written:
     rows: Sequence[TrialRow]
     parameters: Sequence[str]
     schedule: Sequence[Segment] = ()
+    front: Sequence[FrontPoint] = ()
 
 
 @dataclass(slots=True)
@@ -40,7 +41,7 @@ class ResultFiles:
     def write(self, what: Written) -> None:
         """Raises OSError when the disk refuses; the next write then begins reports.csv anew."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_whole(self.folder / "trials.csv", trials_csv(what.rows, what.parameters))
+        write_whole(self.folder / "trials.csv", trials_csv(what.rows, what.parameters, _columns(what.snapshot)))
         if what.snapshot.best is not None:
             write_whole(self.folder / "best.yaml", yaml.safe_dump(dict(what.snapshot.best.config), sort_keys=False))
         if what.schedule:
@@ -51,7 +52,7 @@ class ResultFiles:
             self._through = -1
             raise
         # Last: where it tells of an end, all the others are complete.
-        write_whole(self.folder / "results.json", results_json(what.snapshot))
+        write_whole(self.folder / "results.json", results_json(what.snapshot, what.front))
 
     def _append_reports(self, experiment: str) -> None:
         connection = sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True, timeout=5)
@@ -94,27 +95,44 @@ class ResultFiles:
         part.replace(path)
 
 
-def results_json(snapshot: ExperimentSnapshot) -> str:
-    best = snapshot.best
-    return (
-        json.dumps(
-            {
-                "experiment": snapshot.name,
-                "state": snapshot.state.value,
-                "reason": snapshot.reason,
-                "objective": {"metric": snapshot.metric, "goal": snapshot.goal},
-                "best": None
-                if best is None
-                else {"trial": best.trial, "value": best.value, "resource": best.resource, "config": dict(best.config)},
-                "trials": {state: count for state, count in snapshot.counts.items() if count},
-                "reports": snapshot.reports,
-                "elapsed_s": round(snapshot.elapsed_s, 3),
-                "cost_usd": snapshot.cost_usd,
-            },
-            indent=2,
-        )
-        + "\n"
-    )
+def results_json(snapshot: ExperimentSnapshot, front: Sequence[FrontPoint] = ()) -> str:
+    """With several objectives ``best`` is the compromise on the ``front``, and has a value for each metric."""
+    written = {
+        "experiment": snapshot.name,
+        "state": snapshot.state.value,
+        "reason": snapshot.reason,
+        **_aims(snapshot),
+        "best": None if snapshot.best is None else _best(snapshot.best, several=bool(snapshot.objectives)),
+        **({"front": [_point(point) for point in front]} if snapshot.objectives else {}),
+        "trials": {state: count for state, count in snapshot.counts.items() if count},
+        "reports": snapshot.reports,
+        "elapsed_s": round(snapshot.elapsed_s, 3),
+        "cost_usd": snapshot.cost_usd,
+    }
+    return json.dumps(written, indent=2) + "\n"
+
+
+def _aims(snapshot: ExperimentSnapshot) -> dict[str, object]:
+    if not snapshot.objectives:
+        return {"objective": {"metric": snapshot.metric, "goal": snapshot.goal}}
+    return {"objectives": [{"metric": aim.metric, "goal": aim.goal} for aim in snapshot.objectives]}
+
+
+def _best(best: Incumbent, *, several: bool) -> dict[str, object]:
+    """``breaks`` is there where no trial keeps all metric constraints: this one breaks them least."""
+    value: dict[str, object] = {} if several else {"value": best.value}
+    if several and not best.broken:
+        value |= {"chosen_as": "compromise"}
+    if best.values:
+        value |= {"values": dict(best.values)}
+    if best.broken:
+        value |= {"breaks": list(best.broken)}
+    return {"trial": best.trial, **value, "resource": best.resource, "config": dict(best.config)}
+
+
+def _point(point: FrontPoint) -> dict[str, object]:
+    values = {"trial": point.trial, "values": dict(point.values)}
+    return {**values, "resource": point.resource, "config": dict(point.config)}
 
 
 def schedule_json(snapshot: ExperimentSnapshot, segments: Sequence[Segment]) -> str:
@@ -137,14 +155,25 @@ def schedule_json(snapshot: ExperimentSnapshot, segments: Sequence[Segment]) -> 
     return json.dumps(written, indent=2) + "\n"
 
 
-def trials_csv(rows: Iterable[TrialRow], parameters: Sequence[str]) -> str:
+_OWN_COLUMNS = ("trial", "state", "attempts", "resource", "value", "elapsed_s")
+
+
+def trials_csv(rows: Iterable[TrialRow], parameters: Sequence[str], metrics: Sequence[str] = ()) -> str:
+    """``metrics``: those that count, where that is more than one; ``value`` is that of the first objective."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["trial", "state", "attempts", "resource", "value", "elapsed_s", *parameters])
+    taken = {*_OWN_COLUMNS, *parameters}
+    named = [f"metric.{name}" if name in taken else name for name in metrics]
+    writer.writerow([*_OWN_COLUMNS, *named, *parameters])
     for row in rows:
         shown = [row.trial, row.state.value, row.attempts, _cell(row.resource), _cell(row.value)]
-        writer.writerow([*shown, round(row.elapsed_s, 3), *_values(row.config, parameters)])
+        counted = _values(row.values, metrics)
+        writer.writerow([*shown, round(row.elapsed_s, 3), *counted, *_values(row.config, parameters)])
     return out.getvalue()
+
+
+def _columns(snapshot: ExperimentSnapshot) -> Sequence[str]:
+    return snapshot.wanted if len(snapshot.wanted) > 1 else ()
 
 
 def _values(config: Mapping[str, object], parameters: Sequence[str]) -> list[object]:

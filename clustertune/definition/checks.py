@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from clustertune.definition.algorithms import Kind, Registry
 from clustertune.definition.command import PARAMETER_NAME, command_problems
 from clustertune.definition.document import FieldPath
-from clustertune.definition.experiment import NAME_PATTERN, Aim, ExperimentDefinition, Objective
+from clustertune.definition.experiment import NAME_PATTERN, NO_OBJECTIVE, Aim, ExperimentDefinition, Objective
 from clustertune.definition.parameters import space_problems
 from clustertune.definition.storage import storage_problem
 from clustertune.model.errors import Mistake
@@ -127,7 +127,7 @@ def _objective(definition: ExperimentDefinition) -> Found:
     elif len(definition.objectives) == 1:
         yield ("objectives",), "is one alone; write it as objective, or add another"
     elif not definition.objectives and not aims:
-        yield ("objective",), "is missing; for example {metric: validation_error}"
+        yield ("objective",), NO_OBJECTIVE
     aims += [(("objectives", index), aim) for index, aim in enumerate(definition.objectives)]
     for path, aim in aims:
         yield from _aim(path, aim, definition.resource.name)
@@ -169,7 +169,7 @@ def _metric_constraints(definition: ExperimentDefinition) -> Found:
 
 def _only_with_one_objective(definition: ExperimentDefinition) -> Found:
     if definition.objectives and definition.stop.target is not None:
-        yield ("stop", "target"), "needs one objective; with several, stop at flat: trials without a change of the front"
+        yield ("stop", "target"), "needs one objective; with several take flat: trials without a change of the front"
     if definition.objectives and definition.warm_start:
         yield ("warm_start",), "needs one objective: what earlier experiments came to is one number for each trial"
 

@@ -35,6 +35,7 @@ from clustertune.model.space import Space
 
 NAME_PATTERN = r"[a-z0-9][a-z0-9._-]{0,62}"
 DEFAULT_TRIALS = 64
+NO_OBJECTIVE = "is missing; for example {metric: validation_error}"
 
 
 class Run(Section):
@@ -258,8 +259,8 @@ class ExperimentDefinition(Section):
     )
     objectives: list[Aim] = Field(
         default_factory=list,
-        description="Two or more instead of the objective: the result is the front of trials that no other beats in all "
-        "of them. Every report must hold all of them; a trial stands for its last one.",
+        description="Two or more instead of the objective: the result is the front of trials that no other beats in "
+        "all of them. Every report must hold all of them; a trial stands for its last one.",
         examples=[[{"metric": "validation_error"}, {"metric": "latency_ms"}]],
     )
     metric_constraints: list[MetricConstraint] = Field(
@@ -375,8 +376,8 @@ class ExperimentDefinition(Section):
     @property
     def wanted_metrics(self) -> list[str]:
         """The metrics that every report must hold: those of the objectives, then those of the constraints."""
-        aims = self.objectives or [self.objective]
-        return list(dict.fromkeys(one.metric for one in [*aims, *self.metric_constraints]))
+        aims = [aim.metric for aim in self.objectives] or [self.objective.metric]
+        return list(dict.fromkeys([*aims, *(constraint.metric for constraint in self.metric_constraints)]))
 
     @property
     def origin(self) -> Origin:
@@ -392,11 +393,16 @@ class ExperimentDefinition(Section):
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ExperimentDefinition:
         """The definition that ``to_plain`` gave. Raises DefinitionMistake."""
+        document = Document(tree=dict(plain), file="definition")
+        none = not (plain.get("objective") or plain.get("objectives"))
+        missing = [document.problem(("objective",), NO_OBJECTIVE)] if none else []
         try:
-            return cls.model_validate(dict(plain))
+            definition = cls.model_validate(dict(plain))
         except ValidationError as error:
-            document = Document(tree=dict(plain), file="definition")
-            raise DefinitionMistake(translate(error, document, cls)) from error
+            raise DefinitionMistake([*translate(error, document, cls), *missing]) from error
+        if missing:
+            raise DefinitionMistake(missing)
+        return definition
 
     def to_plain(self) -> dict[str, Any]:
         """JSON-able, under the names that YAML has, with plain numbers in bytes, seconds and US dollars."""

@@ -13,7 +13,7 @@ from clustertune.definition.algorithms import Registry, options_model, resolve_c
 from clustertune.definition.checks import environment_problems, experiment_problems, name_problem, valid_name
 from clustertune.definition.cluster import BuiltInProviders, ClusterDefinition, Providers
 from clustertune.definition.document import Document, FieldPath, read_document
-from clustertune.definition.experiment import ExperimentDefinition
+from clustertune.definition.experiment import NO_OBJECTIVE, ExperimentDefinition
 from clustertune.definition.fields import found
 from clustertune.definition.origin import Origin
 from clustertune.definition.overrides import apply_overrides, is_given
@@ -156,10 +156,17 @@ def _validate(document: Document, broken: set[str]) -> tuple[ExperimentDefinitio
     except ValidationError as error:
         document = document.with_problems(translate(error, document, ExperimentDefinition))
         spoiled = {item["loc"][:2] for item in error.errors(include_url=False)}
+    if not {"objective", "objectives"} & set(document.tree):
+        document = _with_found(document, [(("objective",), NO_OBJECTIVE)])
     tree = _without(document.tree, spoiled)
     broken = broken | (set(document.tree) - set(tree)) | {str(path[0]) for path in spoiled if path[0] in _IN_PARTS}
-    missing = {name for name in ("run", "space", "objective") if name not in tree}
-    definition = ExperimentDefinition.model_validate({**_STAND_INS, "space": {}, **tree})
+    missing = {name for name in ("run", "space") if name not in tree}
+    stand_ins = {**_STAND_INS, "space": {}}
+    if "objectives" in tree:
+        stand_ins.pop("objective")
+    elif "objective" not in tree:
+        missing.add("objective")
+    definition = ExperimentDefinition.model_validate({**stand_ins, **tree})
     return definition, document, broken | missing
 
 

@@ -25,9 +25,9 @@ _DEFAULT_REGISTRY = "clustertune.search.registry:Registry.default"
 _SIMPLE = {"string": "text", "boolean": "true/false"}
 
 _INTRODUCTION = {
-    "experiment": "An experiment is a YAML file: `clustertune tune FILE`. `run`, `space` and `objective` are the only "
-    "fields that it must have. Sizes are written as `500MB` or `8GiB`, durations as `90s`, `1h30m` or `2d`, money as "
-    "`20 USD`; plain numbers are bytes, seconds and US dollars.",
+    "experiment": "An experiment is a YAML file: `clustertune tune FILE`. `run`, `space` and `objective` (or "
+    "`objectives`) are the only fields that it must have. Sizes are written as `500MB` or `8GiB`, durations as `90s`, "
+    "`1h30m` or `2d`, money as `20 USD`; plain numbers are bytes, seconds and US dollars.",
     "cluster": "A cluster is a YAML file: `clustertune tune EXPERIMENT --cluster FILE`. Without one, experiments run "
     "on this machine, with the defaults below.",
 }

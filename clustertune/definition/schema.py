@@ -38,6 +38,9 @@ def _experiment(registry: Registry) -> dict[str, Any]:
     for kind in ("searcher", "scheduler"):
         fields[kind] = _algorithm_field(kind, fields[kind], registry)
     schema["$defs"].pop("AlgorithmChoice")
+    about = {key: fields["objective"][key] for key in ("description", "examples")}
+    fields["objective"] = {"$ref": "#/$defs/Objective", **about}
+    schema["oneOf"] = [{"required": ["objective"]}, {"required": ["objectives"]}]
     schema["$defs"]["Run"]["oneOf"] = [{"required": ["call"]}, {"required": ["command"]}]
     # The defaults of these depend on other fields, as their descriptions say.
     for name in ("scheduler", "name"):

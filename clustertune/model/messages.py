@@ -198,7 +198,8 @@ class RunSpec:
     Exactly one of ``call`` (``module:function``) and ``command`` is set. ``env`` is added to the agent's own.
     ``secrets`` are like ``env``, and their values are never written, logged or shown. ``pauses``: the scheduler may
     pause a trial at its target, so that a report there waits for ``Go`` or ``Stop``. ``processes``: a trial is a group
-    of so many, rank 0 speaks for it. ``memory_bytes``: what a trial may use, where it is not 0.
+    of so many, rank 0 speaks for it. ``memory_bytes``: what a trial may use, where it is not 0. ``also``: metrics that
+    a report needs beside the objective's.
     """
 
     workdir: str
@@ -217,6 +218,7 @@ class RunSpec:
     pauses: bool = False
     processes: int = 1
     memory_bytes: int = 0
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

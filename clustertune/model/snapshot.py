@@ -10,13 +10,38 @@ from clustertune.model.trial import Config, ExperimentState, TrialState
 
 
 @dataclass(frozen=True)
+class Goal:
+    """One of several objectives. ``goal``: minimize or maximize."""
+
+    metric: str
+    goal: str
+
+
+@dataclass(frozen=True)
+class FrontPoint:
+    """A trial that no other beats in all objectives. ``values`` by metric, those under constraints among them."""
+
+    trial: int
+    values: Mapping[str, float]
+    resource: int
+    config: Config
+
+
+@dataclass(frozen=True)
 class Incumbent:
-    """The trial with the best value so far. ``value`` has the user's sign."""
+    """The trial with the best value so far. ``value`` has the user's sign.
+
+    Of several objectives it is the compromise on the front, and ``value`` is that of the first. ``values`` has each
+    metric that counts, where that is more than one; ``broken`` says which metric constraints it breaks: all others
+    break some, too.
+    """
 
     trial: int
     value: float
     resource: int
     config: Config
+    values: Mapping[str, float] = field(default_factory=dict)
+    broken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -26,7 +51,9 @@ class TrialRow:
     ``elapsed_s`` is the time that its attempts ran, all together. ``error`` is one line about the last failure.
     ``source`` says what proposed the configuration where it was not the searcher: ``initial`` (the user), ``earlier``
     (an experiment that the warm start names), ``design`` (the searcher had nothing to learn from yet), ``fill-in`` (it
-    had nothing ready), ``scheduler``.
+    had nothing ready), ``scheduler``. Of several objectives ``value`` is that of the first. ``values`` has each metric
+    that counts, where that is more than one; ``violation``: by how much metric constraints are broken; ``front``: no
+    other trial is better.
     """
 
     trial: int
@@ -41,6 +68,9 @@ class TrialRow:
     error: str = ""
     notices: tuple[str, ...] = ()
     source: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
+    violation: float = 0.0
+    front: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,7 +87,7 @@ class Event:
 
 @dataclass(frozen=True)
 class ExperimentSummary:
-    """One line of `clustertune list`."""
+    """One line of `clustertune list`. Several ``objectives`` have a ``front`` of so many trials."""
 
     name: str
     state: ExperimentState
@@ -69,6 +99,8 @@ class ExperimentSummary:
     goal: str
     best: float | None
     cluster: str
+    objectives: tuple[Goal, ...] = ()
+    front: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,7 +113,9 @@ class ExperimentSnapshot:
     trouble (a full disk, no machine), empty when all is well; ``waiting`` says why nothing runs where something should.
     ``failure`` is what ended a failed experiment, with the first traceback. ``folder`` is the results' folder on the
     coordinator's machine. ``secrets`` are the names of those that the definition asks for: who resumes hands them over.
-    ``grace_s`` is how long a trial that is stopped, or paused, may take before it is killed.
+    ``grace_s`` is how long a trial that is stopped, or paused, may take before it is killed. ``objectives`` are there
+    where there are several: ``metric`` is the first then, ``front`` how many trials no other beats, and the best one
+    the compromise among them. ``wanted`` are the metrics that every report must hold.
     """
 
     name: str
@@ -115,6 +149,9 @@ class ExperimentSnapshot:
     events: tuple[Event, ...] = ()
     secrets: tuple[str, ...] = ()
     grace_s: float = 10.0
+    objectives: tuple[Goal, ...] = ()
+    front: int = 0
+    wanted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,7 +168,8 @@ class BestTrial:
     """The incumbent and all that is known of it.
 
     ``provenance`` is what ran: code, interpreter, packages, machine; ``told`` what the program said of itself.
-    ``ended``: the trial will leave nothing more.
+    ``ended``: the trial will leave nothing more. Where there are several ``objectives`` it is the compromise on the
+    ``front``. ``values`` and ``broken`` are as in ``Incumbent``.
     """
 
     experiment: str
@@ -150,6 +188,10 @@ class BestTrial:
     provenance: Mapping[str, object] = field(default_factory=dict)
     told: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
+    objectives: tuple[Goal, ...] = ()
+    front: tuple[FrontPoint, ...] = ()
+    values: Mapping[str, float] = field(default_factory=dict)
+    broken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,17 @@ from functools import partial
 from typing import Any, Literal, Protocol
 
 from clustertune.model.codec import from_plain, to_plain
+from clustertune.model.front import Measured
 from clustertune.model.trial import Config
 from clustertune.search.contracts import EarlierExperiment, NoConfig, SlowSearcher
 
-Told = tuple[str, int] | tuple[str, int, Config] | tuple[str, int, int, float] | tuple[str, list[Any]]
+Told = (
+    tuple[str, int]
+    | tuple[str, int, Config]
+    | tuple[str, int, int, float]
+    | tuple[str, int, int, float, tuple[float, ...], float]
+    | tuple[str, list[Any]]
+)
 """The name of a method of SlowSearcher, and its arguments."""
 
 Source = Literal["", "initial", "earlier", "design", "fill-in"]
@@ -40,11 +47,22 @@ def tell(searcher: SlowSearcher, told: Iterable[Sequence[Any]]) -> None:
     methods: dict[str, Callable[..., None]] = {
         "created": searcher.created,
         "observe": searcher.observe,
+        "observe_all": partial(_tell_all, searcher),
         "forget": searcher.forget,
         "earlier": partial(_tell_earlier, searcher),
     }
     for name, *arguments in told:
         methods[name](*arguments)
+
+
+def _tell_all(
+    searcher: SlowSearcher, trial: int, resource: int, loss: float, losses: Sequence[float], violation: float
+) -> None:
+    """A searcher that knows one loss alone learns how the report stands among the others."""
+    if (observe_all := getattr(searcher, "observe_all", None)) is not None:
+        observe_all(trial, resource, tuple(losses), violation)
+    else:
+        searcher.observe(trial, resource, loss)
 
 
 def _tell_earlier(searcher: SlowSearcher, plain: Sequence[object]) -> None:
@@ -95,7 +113,7 @@ class Ahead:
         self._ready: deque[Config] = deque()
         self._ready_known = 0
         self._seen: set[str] = set()
-        self._last: dict[int, tuple[int, float]] = {}
+        self._last: dict[int, tuple[int, float | Measured]] = {}
         self._learned = False
         self._fresh = 0
         self._took_s = _FIRST_GUESS_S
@@ -117,6 +135,15 @@ class Ahead:
         self.told.append(("observe", trial, resource, loss))
         self._fresh = len(self.told)
         self._learned = self._learned or math.isfinite(loss)
+
+    def observe_all(self, trial: int, resource: int, loss: float, measured: Measured) -> None:
+        """A report with several losses, or constraints to keep; ``loss`` is its standing, for who knows no more."""
+        if self._last.get(trial) == (resource, measured):
+            return
+        self._last[trial] = resource, measured
+        self.told.append(("observe_all", trial, resource, loss, measured.losses, measured.violation))
+        self._fresh = len(self.told)
+        self._learned = True
 
     def forget(self, trial: int) -> None:
         self.told.append(("forget", trial))

@@ -109,7 +109,7 @@ class Checkpoints:
 
     def _needed(self, experiment: Experiment, trial: Trial) -> set[int]:
         if trial.state.ended:
-            if experiment.best != trial.number:
+            if trial.number not in experiment.winners:
                 return set()
             last = [kept for kept in (trial.newest(), trial.newest(SavedKind.RESULT)) if kept is not None]
             for kept in last:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core import facts as f
+from clustertune.coordinator.core import verdict
 from clustertune.coordinator.core.checkpoints import Checkpoints
 from clustertune.coordinator.core.commands import StopAttempt
 from clustertune.coordinator.core.desk import Desk
@@ -78,7 +79,8 @@ class Experiments:
             return
         flat = experiment.definition.stop.flat
         if flat is not None and experiment.best is not None and experiment.ended_since_best >= flat:
-            text = f"{flat} trials ended without an improvement"
+            what = "a change of the front" if experiment.front else "an improvement"
+            text = f"{flat} trials ended without {what}"
             self.finish(experiment, ExperimentState.COMPLETED, text)
         elif experiment.drained() and not experiment.counts[TrialState.PAUSED]:
             # Where some are paused, the scheduler may resume one: it is asked when there is a slot.
@@ -87,10 +89,11 @@ class Experiments:
     def finish_with_what_there_is(self, experiment: Experiment) -> None:
         if experiment.best is not None:
             all_tried = "every configuration was tried" if experiment.exhausted else "all trials ended"
-            self.finish(experiment, ExperimentState.COMPLETED, all_tried)
+            none_keeps = "; none of them keeps all metric constraints" if experiment.best_violation > 0.0 else ""
+            self.finish(experiment, ExperimentState.COMPLETED, all_tried + none_keeps)
             return
         failed = next((t for t in experiment.trials if t.error), None)
-        text = f"no trial reported a finite {experiment.definition.objective.metric}"
+        text = f"no trial reported {verdict.finite_report(experiment.definition)}"
         self.finish(experiment, ExperimentState.FAILED, text, failure=failed.error if failed else text)
 
     def finish(self, experiment: Experiment, state: ExperimentState, reason: str, failure: str = "") -> None:
@@ -122,7 +125,8 @@ class Experiments:
 
     def check_best(self, experiment: Experiment) -> None:
         target = experiment.definition.stop.target
-        if target is not None and experiment.best_loss <= experiment.sign * target:
+        reached = target is not None and experiment.best_loss <= experiment.sign * target
+        if target is not None and reached and experiment.best_violation <= 0.0:
             self.finish(experiment, ExperimentState.COMPLETED, f"the target {target:g} is reached")
 
     def give_up(self, experiment: Experiment, ending: Ending) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from clustertune.model.checkpoint import CheckpointRef, SavedKind
 from clustertune.model.codec import FieldError, from_plain, to_plain
 from clustertune.model.errors import JournalDamaged
+from clustertune.model.front import Measured
 from clustertune.model.instance import Inventory
 from clustertune.model.trial import AttemptId, Config, Ending, ExperimentState, TrialState
 from clustertune.search.contracts import EarlierExperiment
@@ -107,30 +108,42 @@ class StopOrdered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RungReached:
-    """The scheduler saw a report that it had asked for, and decided."""
+    """The scheduler saw a report that it had asked for, and decided.
+
+    Where there are several objectives, or constraints on metrics, ``loss`` is the standing that it was given and
+    ``measured`` what it was given for; None where that was not finite.
+    """
 
     experiment: str
     trial: int
     resource: int
     loss: float
     decision: str
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Improved:
-    """The trial is the incumbent."""
+    """The trial is the incumbent.
+
+    Where there are several objectives, ``front`` are the trials that no other beats, and the incumbent is the
+    compromise among them; ``loss`` is that of the first objective. ``violation``: by how much it breaks constraints.
+    """
 
     experiment: str
     trial: int
     resource: int
     loss: float
+    violation: float = 0.0
+    front: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnded:
     """How the current attempt ended, and what that made of its trial.
 
-    ``loss`` is the trial's value, reached at level ``resource``, where this was its end and it has one.
+    ``loss`` is the trial's value, reached at level ``resource``, where this was its end and it has one; where there are
+    several objectives, or constraints on metrics, the standing of that value, which is ``measured``.
     """
 
     experiment: str
@@ -140,6 +153,7 @@ class AttemptEnded:
     state: TrialState
     resource: int | None = None
     loss: float | None = None
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,7 +296,7 @@ Fact = (
 
 _VERSIONS: dict[type, int] = {
     **dict.fromkeys(Fact.__args__, 1),
-    **dict.fromkeys((ExperimentCreated, TrialCreated, AttemptPlaced), 2),
+    **dict.fromkeys((ExperimentCreated, TrialCreated, AttemptPlaced, RungReached, Improved, AttemptEnded), 2),
 }
 """The version of each kind that is written now. Reading keeps every version that ever was."""
 

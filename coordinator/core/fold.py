@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from clustertune.coordinator.core import facts as f
-from clustertune.coordinator.core import fold_checkpoints
+from clustertune.coordinator.core import fold_checkpoints, worth
 from clustertune.coordinator.core.ahead import Ahead, StandIn
+from clustertune.coordinator.core.objectives import Objectives
 from clustertune.coordinator.core.placement import Room
 from clustertune.coordinator.core.state import (
     NOTICES_KEPT,
@@ -21,9 +22,13 @@ from clustertune.coordinator.core.state import (
     run_spec,
 )
 from clustertune.definition.experiment import ExperimentDefinition
+from clustertune.model.front import Measured
 from clustertune.model.space import Space
 from clustertune.model.trial import Config, EndReason, ExperimentState, TrialState, attempt_id
 from clustertune.search.contracts import Clone, Decision, Scheduler, Searcher
+
+Curve = Callable[[str], Iterable[tuple[int, int, Mapping[str, float]]]]
+"""All reports of an experiment, oldest first: trial, level and metrics."""
 
 _FILLED_IN = "quasi-random: the searcher had nothing ready"
 _THE_PROGRAMS_FAULT = (EndReason.RAISED, EndReason.TIMEOUT)
@@ -108,14 +113,17 @@ class Fold:
         if isinstance(fact, f.RungReached):
             experiment = self.state.experiments[fact.experiment]
             decision = experiment.scheduler.on_report(fact.trial, fact.resource, fact.loss)
-            experiment.searcher.observe(fact.trial, fact.resource, fact.loss)
+            tell_report(experiment, fact)
         self.apply(fact, now)
         if isinstance(fact, f.AttemptEnded | f.TrialMoved) and fact.state.ended:
             tell_end(self.state.experiments[fact.experiment], fact)
         return decision
 
-    def restore(self, progress: Iterable[Progress]) -> None:
-        """Puts back what lives in the table of curves and not in the facts."""
+    def restore(self, progress: Iterable[Progress], curve: Curve | None = None) -> None:
+        """Puts back what lives in the table of curves and not in the facts.
+
+        ``curve`` gives all the reports of an experiment: where they have several losses, one number says too little.
+        """
         for row in progress:
             experiment = self.state.experiments.get(row.experiment)
             if experiment is None or row.trial >= len(experiment.trials):
@@ -132,6 +140,9 @@ class Fold:
                 trial.current.resource = row.resource or 0
             if experiment.best == trial.number and trial.best_loss < experiment.best_loss:
                 experiment.best_loss, experiment.best_resource = trial.best_loss, trial.best_resource or 0
+        for experiment in self.state.experiments.values():
+            if experiment.objectives is not None and curve is not None:
+                worth.restore(experiment, experiment.objectives, curve(experiment.name))
 
     # Experiments
 
@@ -161,6 +172,7 @@ class Fold:
             ),
             created=now,
             sign=definition.objective.sign,
+            objectives=Objectives.of(definition),
             running_since=now,
             first=len(fact.first),
         )
@@ -284,6 +296,8 @@ class Fold:
     def _rung_reached(self, fact: f.RungReached, now: float) -> None:  # noqa: ARG002
         experiment, trial = self._trial(fact.experiment, fact.trial)
         experiment.observations += 1
+        if experiment.objectives is not None and fact.measured is not None:
+            experiment.objectives.reached(fact.trial, fact.resource, fact.measured, fact.loss)
         trial.target = experiment.scheduler.target(trial.number)
         trial.cut = fact.decision in ("stop", "clone")
         trial.parked = fact.decision == "pause"
@@ -292,6 +306,7 @@ class Fold:
         experiment = self.state.experiments[fact.experiment]
         experiment.best, experiment.best_loss = fact.trial, fact.loss
         experiment.best_resource = fact.resource
+        experiment.best_violation, experiment.front = fact.violation, fact.front
         experiment.ended_since_best = 0
 
     def _attempt_ended(self, fact: f.AttemptEnded, now: float) -> None:
@@ -321,7 +336,9 @@ class Fold:
         else:
             experiment.note_recent(trial.number)
         if fact.state.ended:
-            if experiment.best != trial.number:
+            if experiment.objectives is not None and fact.measured is not None and fact.loss is not None:
+                experiment.objectives.ended(fact.trial, fact.resource or 0, fact.measured, fact.loss)
+            if trial.number not in experiment.winners:
                 experiment.ended_since_best += 1
             experiment.heirs.discard(trial.number)
         for child in (experiment.trials[number] for number in experiment.heirs):
@@ -366,10 +383,22 @@ def _tell(experiment: Experiment, what: str, *arguments: object) -> None:
         told(*arguments)
 
 
+def tell_report(experiment: Experiment, fact: f.RungReached) -> None:
+    """The searcher learns what a report was worth."""
+    _observe(experiment, fact.trial, fact.resource, fact.loss, fact.measured)
+
+
+def _observe(experiment: Experiment, trial: int, resource: int, loss: float, measured: Measured | None) -> None:
+    if measured is not None and isinstance(experiment.searcher, Ahead):
+        experiment.searcher.observe_all(trial, resource, loss, measured)
+    else:
+        experiment.searcher.observe(trial, resource, loss)
+
+
 def tell_end(experiment: Experiment, fact: f.AttemptEnded | f.TrialMoved) -> None:
     """The algorithms learn that a trial will not run again."""
     experiment.scheduler.on_end(fact.trial, fact.state)
     if fact.state in (TrialState.FAILED, TrialState.INFEASIBLE):
         experiment.searcher.forget(fact.trial)
     elif isinstance(fact, f.AttemptEnded) and fact.loss is not None:
-        experiment.searcher.observe(fact.trial, fact.resource or 0, fact.loss)
+        _observe(experiment, fact.trial, fact.resource or 0, fact.loss, fact.measured)

@@ -6,6 +6,7 @@ import math
 
 from clustertune.coordinator.core.core import Core
 from clustertune.coordinator.core.state import Experiment, Instance, Trial
+from clustertune.coordinator.core.verdict import finite_report
 from clustertune.model.checkpoint import SavedKind
 from clustertune.model.errors import Mistake
 from clustertune.model.snapshot import (
@@ -13,6 +14,8 @@ from clustertune.model.snapshot import (
     BestTrial,
     ExperimentSnapshot,
     ExperimentSummary,
+    FrontPoint,
+    Goal,
     Incumbent,
     InstanceRow,
     TrialRow,
@@ -35,6 +38,8 @@ def summary(experiment: Experiment, *, cluster: str, now: float) -> ExperimentSu
         goal=experiment.definition.objective.goal,
         best=best.value if best else None,
         cluster=cluster,
+        objectives=goals(experiment),
+        front=len(experiment.front),
     )
 
 
@@ -75,6 +80,9 @@ def snapshot(
         folder=folder,
         secrets=experiment.secrets,
         grace_s=definition.grace_s + (definition.checkpoints.save_time_s if paused else 0.0),
+        objectives=goals(experiment),
+        front=len(experiment.front),
+        wanted=tuple(definition.wanted_metrics),
         events=tuple(line.event() for line in [x for x in experiment.events if x.id > after][-EVENTS_AT_ONCE:]),
     )
 
@@ -87,14 +95,33 @@ def incumbent(experiment: Experiment) -> Incumbent | None:
         value=experiment.sign * experiment.best_loss,
         resource=experiment.best_resource,
         config=experiment.trials[experiment.best].config,
+        values=experiment.trials[experiment.best].values or {},
+        broken=_broken(experiment, experiment.trials[experiment.best]),
     )
+
+
+def goals(experiment: Experiment) -> tuple[Goal, ...]:
+    """The objectives, where there are several."""
+    return tuple(Goal(aim.metric, aim.goal) for aim in experiment.definition.objectives)
+
+
+def front(experiment: Experiment) -> tuple[FrontPoint, ...]:
+    """From one end to the other: by the first objective, the best first."""
+    trials = sorted((experiment.trials[number] for number in experiment.front), key=lambda t: (t.best_loss, t.number))
+    return tuple(FrontPoint(t.number, t.values or {}, t.best_resource or 0, t.config) for t in trials)
+
+
+def _broken(experiment: Experiment, trial: Trial) -> tuple[str, ...]:
+    if experiment.objectives is None or trial.values is None:
+        return ()
+    return tuple(experiment.objectives.broken(trial.values))
 
 
 def best_trial(core: Core, experiment: Experiment) -> BestTrial:
     """Raises Mistake where nothing finite was reported yet."""
     best = incumbent(experiment)
     if best is None:
-        raise Mistake(f"no trial of {experiment.name} has reported a finite {experiment.definition.objective.metric}")
+        raise Mistake(f"no trial of {experiment.name} has reported {finite_report(experiment.definition)}")
     trial = experiment.trials[best.trial]
     found = [kept for kept in (trial.newest(), trial.newest(SavedKind.RESULT)) if kept is not None]
     return BestTrial(
@@ -113,6 +140,10 @@ def best_trial(core: Core, experiment: Experiment) -> BestTrial:
         artifacts=tuple(Artifact(kept.kind, kept.ref, kept.stored) for kept in found),
         provenance=core.state.provenances.get(trial.provenance, {}),
         told=trial.told,
+        objectives=goals(experiment),
+        front=front(experiment),
+        values=best.values,
+        broken=best.broken,
         problem="; ".join(dict.fromkeys(kept.trouble for kept in found if kept.trouble and not kept.stored)),
     )
 
@@ -132,6 +163,9 @@ def row(experiment: Experiment, trial: Trial, now: float) -> TrialRow:
         error=trial.error,
         notices=trial.notices,
         source=trial.source,
+        values=trial.values or {},
+        violation=trial.measured.violation if trial.measured is not None else 0.0,
+        front=trial.number in experiment.front,
     )
 
 

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from clustertune.coordinator.core.line import Line
+from clustertune.coordinator.core.objectives import Objectives
 from clustertune.coordinator.core.placement import Room
 from clustertune.definition.experiment import ExperimentDefinition
 from clustertune.model.checkpoint import CheckpointRef, SavedKind
+from clustertune.model.front import Measured
 from clustertune.model.instance import Demand
 from clustertune.model.messages import CheckpointPolicy, MetricPattern, RunSpec
 from clustertune.model.trial import AttemptId, Config, ExperimentState, TrialState, check_transition
@@ -67,7 +69,8 @@ class Trial:
 
     ``held``: paused because its experiment is; ``parked``: because the scheduler said so. A clone of ``parent`` begins
     at ``origin``; ``awaits`` says that the parent has yet to save that. ``source``: what proposed it instead of the
-    searcher.
+    searcher. Where there are several objectives, or constraints on metrics, ``measured`` is what the trial is worth,
+    ``values`` are the metrics that count, and the losses are those of the first objective.
     """
 
     number: int
@@ -95,6 +98,8 @@ class Trial:
     provenance: str = ""
     told: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
+    measured: Measured | None = None
+    values: Mapping[str, float] | None = None
 
     def newest(self, kind: SavedKind = SavedKind.CHECKPOINT, *, stored: bool = False) -> Kept | None:
         """The one that took it furthest, of equals the last made; with ``stored``, of those in the storage."""
@@ -111,7 +116,8 @@ class Experiment:
     ``keepers`` are trials that have checkpoints or results; ``heirs`` clones that have not ended, of ``clones`` in all;
     ``deleting`` are digests that nobody needs and that may still be in the storage; ``copies`` counts who has a digest;
     ``untidy``: transfers may have left something in the storage; ``first``: how many configurations of earlier
-    experiments come after the user's own.
+    experiments come after the user's own; ``objectives`` are there where one loss does not say what a report is worth;
+    ``front``: where there are several, the trials that keep the constraints and that no other beats.
     """
 
     name: str
@@ -123,6 +129,7 @@ class Experiment:
     scheduler: Scheduler
     created: float
     sign: float
+    objectives: Objectives | None = None
     state: ExperimentState = ExperimentState.RUNNING
     reason: str = ""
     failure: str = ""
@@ -137,6 +144,8 @@ class Experiment:
     best: int | None = None
     best_loss: float = math.inf
     best_resource: int = 0
+    best_violation: float = 0.0
+    front: tuple[int, ...] = ()
     ended_since_best: int = 0
     reports: int = 0
     observations: int = 0
@@ -155,6 +164,11 @@ class Experiment:
     copies: Counter[str] = field(default_factory=Counter)
     first: int = 0
     events: deque[Line] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+
+    @property
+    def winners(self) -> tuple[int, ...]:
+        """The front, or the one best trial."""
+        return self.front or (() if self.best is None else (self.best,))
 
     @property
     def limit(self) -> int | None:
@@ -280,6 +294,7 @@ def run_spec(
         env={**env, **definition.env},
         metrics=tuple(MetricPattern(name=m.name, regex=m.regex) for m in definition.metrics),
         objective=definition.objective.metric,
+        also=tuple(definition.wanted_metrics[1:]),
         resource=definition.resource.name,
         trial_time_s=definition.trial_time_s,
         grace_s=definition.grace_s,

@@ -66,11 +66,17 @@ def _ended(experiment: Experiment, fact: f.AttemptEnded) -> Told:
     reason, again = fact.ending.reason, fact.state is TrialState.PENDING
     bad = fact.state in _BAD or reason in _TROUBLES or (again and bool(fact.ending.error))
     standing = (trial.resource, trial.last_loss, trial.best_loss, trial.best_resource)
-    words = partial(_end, fact, standing, experiment.definition, experiment.sign)
+    words = partial(_end, fact, standing, experiment.definition, experiment.sign, trial.values)
     return "warning" if bad else "info", "trial-ended", words, fact.trial
 
 
-def _end(fact: f.AttemptEnded, standing: _Standing, definition: ExperimentDefinition, sign: float) -> str:
+def _end(
+    fact: f.AttemptEnded,
+    standing: _Standing,
+    definition: ExperimentDefinition,
+    sign: float,
+    values: Mapping[str, float] | None,
+) -> str:
     trial, error = fact.trial, _short(fact.ending.error)
     why = f": {error}" if error else ""
     if fact.ending.reason is EndReason.LOST:
@@ -83,7 +89,8 @@ def _end(fact: f.AttemptEnded, standing: _Standing, definition: ExperimentDefini
     if fact.state is TrialState.PENDING:
         return f"trial {trial} failed and will be tried again: {error}"
     took = f" after {format_duration(fact.ending.elapsed_s)}" if fact.ending.elapsed_s >= 1 else ""
-    return f"trial {trial} {fact.state.value}{reached}{_value(standing, definition.objective.metric, sign)}{took}{why}"
+    value = _value(standing, definition.objective.metric, sign) if values is None else f", {named(values)}"
+    return f"trial {trial} {fact.state.value}{reached}{value}{took}{why}"
 
 
 def _short(error: str) -> str:
@@ -100,6 +107,11 @@ def _value(standing: _Standing, metric: str, sign: float) -> str:
     if best_resource is None or best_loss >= last_loss:
         return last
     return f"{last} (best {sign * best_loss:.6g})"
+
+
+def named(values: Mapping[str, float]) -> str:
+    """Metrics on one line."""
+    return ", ".join(f"{name} {value:.6g}" for name, value in values.items())
 
 
 def show(config: dict[str, object] | object) -> str:

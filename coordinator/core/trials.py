@@ -12,8 +12,10 @@ from clustertune.coordinator.core.checkpoints import Checkpoints
 from clustertune.coordinator.core.commands import CollectLog, LetGoOn, ReportRow
 from clustertune.coordinator.core.desk import Desk
 from clustertune.coordinator.core.experiments import Experiments
-from clustertune.coordinator.core.fold import tell_end
+from clustertune.coordinator.core.fold import tell_end, tell_report
 from clustertune.coordinator.core.state import Attempt, Experiment, Trial
+from clustertune.coordinator.core.winners import Winners
+from clustertune.model.front import Measured
 from clustertune.model.trial import LARGEST_LEVEL, AttemptId, Ending, EndReason, ExperimentState, Report, TrialState
 from clustertune.search.contracts import Clone, Decision
 
@@ -28,6 +30,7 @@ class Trials:
         self._desk = desk
         self._experiments = experiments
         self._checkpoints = checkpoints
+        self._winners = Winners(desk, checkpoints)
 
     def attempt_ran(self, event: e.AttemptRan) -> None:
         found = self._current(event.attempt, event.instance, event.epoch)
@@ -55,8 +58,13 @@ class Trials:
             if not attempt.stop:
                 self._experiments.order_stop(experiment, trial, attempt, "stopped")
             return
-        value = report.metrics.get(experiment.definition.objective.metric)
-        loss = None if value is None else experiment.sign * value
+        measured = None
+        if experiment.objectives is None:
+            value = report.metrics.get(experiment.definition.objective.metric)
+            loss = None if value is None else experiment.sign * value
+        else:
+            measured = experiment.objectives.measure(report.metrics)
+            loss = None if measured is None else measured.losses[0] if measured.finite else math.nan
         # A later attempt repeats steps that an earlier one had taken: they are kept, and counted once.
         observed = trial.resource is None or report.resource > trial.resource
         self._desk.row(
@@ -73,19 +81,29 @@ class Trials:
         )
         if observed:
             experiment.reports += 1
-            self._observe(experiment, trial, attempt, report, loss)
+            self._observe(experiment, trial, attempt, report, loss, measured)
 
     def _observe(
-        self, experiment: Experiment, trial: Trial, attempt: Attempt, report: Report, loss: float | None
+        self,
+        experiment: Experiment,
+        trial: Trial,
+        attempt: Attempt,
+        report: Report,
+        loss: float | None,
+        measured: Measured | None,
     ) -> None:
         trial.resource = report.resource
         if loss is None:
-            metric, found = experiment.definition.objective.metric, ", ".join(sorted(report.metrics)) or "nothing"
+            wanted, found = experiment.definition.wanted_metrics, ", ".join(sorted(report.metrics)) or "nothing"
+            metric = next(name for name in wanted if name not in report.metrics)
             self._desk.notice(experiment, trial, f"a report holds no {metric!r}, only {found}")
+        elif measured is not None:
+            trial.last_loss = loss
+            self._winners.take(experiment, trial, report.resource, report.metrics)
         else:
             self._value(experiment, trial, report.resource, loss)
         if trial.target is not None and report.resource >= trial.target:
-            self._decide(experiment, trial, attempt, report.resource, math.nan if loss is None else loss)
+            self._decide(experiment, trial, attempt, report.resource, math.nan if loss is None else loss, measured)
         self._experiments.check_best(experiment)
 
     def _value(self, experiment: Experiment, trial: Trial, resource: int, loss: float) -> None:
@@ -119,18 +137,29 @@ class Trials:
             self._desk.say(experiment, "info", "best", text, trial.number)
             self._checkpoints.tidy(experiment, [trial.number] if before is None else [before, trial.number])
 
-    def _decide(self, experiment: Experiment, trial: Trial, attempt: Attempt, resource: int, loss: float) -> None:
+    def _decide(
+        self,
+        experiment: Experiment,
+        trial: Trial,
+        attempt: Attempt,
+        resource: int,
+        loss: float,
+        measured: Measured | None,
+    ) -> None:
+        if experiment.objectives is not None and measured is not None:
+            measured = measured if measured.finite else None
+            loss = math.nan if measured is None else experiment.objectives.standing(trial.number, resource, measured)
         decision = experiment.scheduler.on_report(trial.number, resource, loss)
-        experiment.searcher.observe(trial.number, resource, loss)
-        self._desk.emit(
-            f.RungReached(
-                experiment=experiment.name,
-                trial=trial.number,
-                resource=resource,
-                loss=loss,
-                decision="clone" if isinstance(decision, Clone) else decision.value,
-            )
+        reached = f.RungReached(
+            experiment=experiment.name,
+            trial=trial.number,
+            resource=resource,
+            loss=loss,
+            decision="clone" if isinstance(decision, Clone) else decision.value,
+            measured=measured,
         )
+        tell_report(experiment, reached)
+        self._desk.emit(reached)
         if isinstance(decision, Clone) and not experiment.state.ended:
             self._clone(experiment, decision)
         if decision is not Decision.CONTINUE and not attempt.stop:
@@ -188,6 +217,9 @@ class Trials:
         if state is TrialState.FAILED and not ending.error:
             ending = replace(ending, error=verdict.no_value(experiment))
         valued = state.ended and math.isfinite(trial.best_loss)
+        loss, measured = trial.best_loss, trial.measured
+        if valued and measured is not None and experiment.objectives is not None:
+            loss = experiment.objectives.standing_at_end(trial.number, trial.best_resource or 0, measured)
         ended = f.AttemptEnded(
             experiment=experiment.name,
             trial=trial.number,
@@ -195,7 +227,8 @@ class Trials:
             ending=ending,
             state=state,
             resource=trial.best_resource if valued else None,
-            loss=trial.best_loss if valued else None,
+            loss=loss if valued else None,
+            measured=measured if valued else None,
         )
         self._desk.emit(ended)
         if state.ended:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from clustertune.coordinator.core.state import Attempt, Experiment, Trial
+from clustertune.definition.experiment import ExperimentDefinition
 from clustertune.model.trial import Ending, EndReason, ExperimentState, TrialState
 
 ALIKE_AT_LEAST = 3
@@ -92,10 +93,19 @@ def reached_the_top(experiment: Experiment, trial: Trial) -> bool:
 
 def no_value(experiment: Experiment) -> str:
     """What to tell of a program that ended well and said nothing."""
-    metric = experiment.definition.objective.metric
+    names = experiment.definition.wanted_metrics
+    if len(names) > 1:
+        return f"ended without a report that holds {', '.join(map(repr, names[:-1]))} and {names[-1]!r} together"
     if experiment.definition.metrics:
-        return f"ended without a line that the pattern of {metric!r} matches"
-    return f"ended without reporting {metric!r}"
+        return f"ended without a line that the pattern of {names[0]!r} matches"
+    return f"ended without reporting {names[0]!r}"
+
+
+def finite_report(definition: ExperimentDefinition) -> str:
+    """What every trial is expected to report, in words."""
+    names = definition.wanted_metrics
+    together = f", {', '.join(names[1:-1])}" if names[1:-1] else ""
+    return f"a finite {names[0]}" if len(names) == 1 else f"{names[0]}{together} and {names[-1]} together, all finite"
 
 
 def cannot_go_on(experiment: Experiment, trial: Trial, ending: Ending) -> bool:

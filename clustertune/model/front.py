@@ -1,0 +1,107 @@
+"""Several losses at once: which measurements no other beats, and which of those is the compromise.
+
+Domination under constraints is that of Deb et al. 2002, "A fast and elitist multiobjective genetic algorithm: NSGA-II"
+(IEEE TEC 6(2), definition 1): whoever keeps all constraints beats whoever breaks one, and of two that break some the
+one that breaks them less. Of equal measurements the one of the lower trial number stands for all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A loss for each objective, and by how much all metric constraints together are broken: 0 where they are kept."""
+
+    losses: tuple[float, ...]
+    violation: float = 0.0
+
+    @property
+    def keeps(self) -> bool:
+        """Whether all metric constraints are kept."""
+        return self.violation <= 0.0
+
+    @property
+    def finite(self) -> bool:
+        return math.isfinite(self.violation) and all(map(math.isfinite, self.losses))
+
+
+def dominates(left: Sequence[float], right: Sequence[float]) -> bool:
+    """Whether ``left`` is nowhere worse, and somewhere better. NaN is beaten by every number and beats nothing."""
+    better = False
+    for mine, other in zip(left, right, strict=True):
+        if mine < other or (other != other and mine == mine):
+            better = True
+        elif mine != other:
+            return False
+    return better
+
+
+def beats(left: Measured, right: Measured) -> bool:
+    """Domination under constraints. Among those that break some, what they break counts and nothing else."""
+    if left.keeps and right.keeps:
+        return dominates(left.losses, right.losses)
+    return left.violation < right.violation
+
+
+def front(measured: Mapping[int, Measured]) -> tuple[int, ...]:
+    """The trials that keep all constraints and that no other beats, by number; of equal ones the first.
+
+    In lexicographic order none is beaten by a later one: each is compared with those that are on the front by then.
+    """
+    kept = [(one.losses, trial) for trial, one in measured.items() if one.keeps and one.finite]
+    found: list[tuple[Sequence[float], int]] = []
+    for losses, trial in sorted(kept):
+        if not any(_shadows(other, losses) for other, _ in found):
+            found.append((losses, trial))
+    return tuple(sorted(trial for _, trial in found))
+
+
+def _shadows(left: Sequence[float], right: Sequence[float]) -> bool:
+    """Whether ``left`` is nowhere worse."""
+    return all(mine <= other for mine, other in zip(left, right, strict=True))
+
+
+def front_with(
+    before: Sequence[int], measured: Mapping[int, Measured], trial: int, earlier: Measured | None
+) -> tuple[int, ...]:
+    """The front after ``trial`` was measured anew, from the one ``before``; ``earlier`` is what it stood for then.
+
+    Only where one of the front has become worse is everything looked at again: what it had beaten may come back.
+    """
+    mine = measured[trial]
+    if trial in before and earlier is not None and not (mine.keeps and _shadows(mine.losses, earlier.losses)):
+        return front(measured)
+    if not mine.keeps:
+        return tuple(before)
+    return front({number: measured[number] for number in (*before, trial)})
+
+
+def compromise(measured: Mapping[int, Measured], among: Iterable[int]) -> int:
+    """Of trials on a front the one nearest to the ideal: to the best of each objective, of which no one has all.
+
+    Each objective is scaled to the span that it has on the front, distances are Euclidean, ties go to the lower number.
+    """
+    points = {trial: measured[trial].losses for trial in sorted(among)}
+    ideal, span = ideal_and_span(list(points.values()))
+
+    def distance(trial: int) -> float:
+        return math.hypot(*((x - low) / width for x, low, width in zip(points[trial], ideal, span, strict=True)))
+
+    return min(points, key=distance)
+
+
+def ideal_and_span(points: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:
+    """The best of each objective, and how far the worst of it is from that; 1 where all are equal."""
+    columns = list(zip(*points, strict=True))
+    ideal = [min(column) for column in columns]
+    return ideal, [(max(column) - low) or 1.0 for column, low in zip(columns, ideal, strict=True)]
+
+
+def least_violating(measured: Mapping[int, Measured]) -> int | None:
+    """The trial that breaks the constraints least; ties go to the better first objective, then to the lower number."""
+    ranked = [(one.violation, one.losses[0], trial) for trial, one in measured.items() if one.finite]
+    return min(ranked)[2] if ranked else None

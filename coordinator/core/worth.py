@@ -1,0 +1,56 @@
+"""What a trial is worth where there are several objectives, or constraints on metrics; after a restart, too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from clustertune.coordinator.core.objectives import Objectives
+from clustertune.coordinator.core.state import Experiment, Trial
+from clustertune.model.front import Measured, compromise, front, least_violating
+
+
+def stands_for(
+    objectives: Objectives, trial: Trial, resource: int, metrics: Mapping[str, float], measured: Measured
+) -> bool:
+    """Whether the report is what the trial is worth from now on: its last finite one, or the best of them."""
+    held = trial.measured
+    better = held is None or (measured.violation, measured.losses) < (held.violation, held.losses)
+    if not measured.finite or not (objectives.take_last or better):
+        return False
+    trial.measured, trial.values = measured, objectives.values(metrics)
+    trial.best_loss, trial.best_resource = measured.losses[0], resource
+    return True
+
+
+def restore(
+    experiment: Experiment, objectives: Objectives, curve: Iterable[tuple[int, int, Mapping[str, float]]]
+) -> None:
+    """After a restart: what each trial is worth, and who is the best."""
+    for number, resource, metrics in curve:
+        measured = objectives.measure(metrics)
+        if measured is not None and number < len(experiment.trials):
+            stands_for(objectives, experiment.trials[number], resource, metrics, measured)
+    known = measured_by(experiment)
+    experiment.front = front(known) if objectives.several else ()
+    if experiment.best is None:
+        return
+    if objectives.several:
+        chosen = compromise(known, experiment.front) if experiment.front else least_violating(known)
+        best = experiment.trials[experiment.best if chosen is None else chosen]
+    else:
+        best = experiment.trials[experiment.best]
+    experiment.best, experiment.best_loss = best.number, best.best_loss
+    experiment.best_resource = best.best_resource or 0
+    experiment.best_violation = best.measured.violation if best.measured is not None else 0.0
+
+
+def measured_by(experiment: Experiment) -> dict[int, Measured]:
+    """What each trial is worth that is worth anything."""
+    return {trial.number: trial.measured for trial in experiment.trials if trial.measured is not None}
+
+
+def rank(trial: Trial) -> tuple[float, float, int]:
+    """With one objective: who keeps the constraints first, then by loss."""
+    violation = math.inf if trial.measured is None else trial.measured.violation
+    return violation, trial.best_loss, trial.number
