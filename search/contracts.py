@@ -1,6 +1,8 @@
 """What every searcher and scheduler promises; the coordinator knows no more about any of them.
 
-All values are losses: smaller is better; the sign was turned once, when the definition was read.
+All values are losses: smaller is better; the sign was turned once, when the definition was read. Where there are
+several objectives, or constraints on metrics, a loss is a standing: between 0 and 1, it says how a report ranks among
+those at the same level.
 """
 
 from __future__ import annotations
@@ -68,8 +70,11 @@ class SlowSearcher(Protocol):
     the proposals that it made before, nor of a clock. So it can be made anew at any moment and told everything again.
     The coordinator asks ahead of need; where nothing is ready it fills in with a quasi-random configuration.
 
-    One more, for any class that wants it: ``earlier(experiments)`` is called before anything else where the experiment
-    has a warm start, with a sequence of ``EarlierExperiment``.
+    Two more, for any class that wants them: ``earlier(experiments)`` is called before anything else where the
+    experiment has a warm start, with a sequence of ``EarlierExperiment``; ``observe_all(trial, resource, losses,
+    violation)`` in place of ``observe`` where there are several objectives, or constraints on metrics: ``losses``, one
+    for each objective, are finite, and ``violation`` is 0 where all constraints are kept. Who has none is told the
+    standing.
     """
 
     @staticmethod

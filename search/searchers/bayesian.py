@@ -59,7 +59,7 @@ class Bayesian:
         self._options = options
         self._search = search = ModelSearch(space, seed, options.acquisition, self._lesson)
         self.created, self.forget, self.observe = search.past.created, search.past.forget, search.observe
-        self.earlier = search.earlier
+        self.earlier, self.observe_all = search.earlier, search.observe_all
 
     @staticmethod
     def design(options: BayesianOptions, *, space: Space) -> int:

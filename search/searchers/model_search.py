@@ -15,6 +15,7 @@ from clustertune.search.contracts import EarlierExperiment
 from clustertune.search.searchers.acquisition import Acquisition, Candidates, best_of
 from clustertune.search.searchers.encoding import Encoder
 from clustertune.search.searchers.past import Past
+from clustertune.search.searchers.scalarization import weigh, weights
 from clustertune.search.searchers.spread import StandIn, key
 from clustertune.search.searchers.surrogates import Data, Learned, Surrogate, learn
 
@@ -71,25 +72,45 @@ class ModelSearch:
 
     def observe(self, trial: int, resource: int, loss: float) -> None:
         self.past.observe(trial, resource, loss)
-        if not math.isfinite(loss):
-            return
+        if math.isfinite(loss):
+            self._note()
+
+    def observe_all(self, trial: int, resource: int, losses: tuple[float, ...], violation: float) -> None:
+        self.past.observe_all(trial, resource, losses, violation)
+        self._note()
+
+    def _note(self) -> None:
+        """Of several losses a model learns its scales where all count alike: they matter to each of them."""
         self._observed += 1
         if self._observed >= self._due:
             self._due = math.ceil(_RELEARN * self._observed)
+            weigh(self.past)
             self._base, self._learned = self._lesson(self.past), None
 
     def propose(self, count: int) -> list[Config]:
         """At most ``count`` configurations that were not tried; none where there are no more."""
-        lesson, seen = self._lesson(self.past), self.past.seen
+        losses = max((len(losses) for losses, _ in self.past.vectors.values()), default=1)
+        weigh(self.past)
+        if losses == 1:
+            return self._proposed(count)
+        found: list[Config] = []
+        for number in range(count):
+            weigh(self.past, weights(self._seed, len(self.past.trials) + number, losses))
+            found += self._proposed(1, found)
+        return found
+
+    def _proposed(self, count: int, before: Sequence[Config] = ()) -> list[Config]:
+        """``before``: what was proposed in the same breath, and is pending."""
+        lesson, seen = self._lesson(self.past), self.past.seen | {key(config) for config in before}
         if self._base is None or not lesson.taught:
-            return self._spread(count)
+            return self._spread(count, before)
         if self._learned is None:
             self._learned = self._learn(self._base.kind, self._data(self._base), self._seed)
-        generator = np.random.default_rng([self._seed, self.past.told])
+        generator = np.random.default_rng([self._seed, self.past.told, *([len(before)] if before else [])])
         column = lesson.levels is not None
         model = self._learned(self._data(lesson))
-        if lesson.pending:
-            model = model.believing(_at_the_top(self._encoder.encode(lesson.pending), column))
+        if pending := [*lesson.pending, *before]:
+            model = model.believing(_at_the_top(self._encoder.encode(pending), column))
         best_loss = float(model.predict(_at_the_top(self._encoder.encode(lesson.best), column))[0].min())
         candidates = Candidates(self._space, self._encoder, generator)
         candidates.add_anywhere(seen)
@@ -102,13 +123,13 @@ class ModelSearch:
             if len(found) < count:
                 model = model.believing(rows[index : index + 1])
                 rows = np.delete(rows, index, axis=0)
-        return [*found, *self._spread(count, found)]
+        return [*found, *self._spread(count - len(found), [*before, *found])]
 
     def _spread(self, count: int, found: Sequence[Config] = ()) -> list[Config]:
         """While there is nothing to learn from; and where no candidate is new and allowed: in a tight or used space."""
         seen = self.past.seen | {key(config) for config in found}
         first, spread = len(self.past.trials) + len(found), list[Config]()
-        for number in range(first, first + count - len(found)):
+        for number in range(first, first + count):
             config = self._stand_in.config(number, seen)
             if isinstance(config, dict):
                 spread.append(config)

@@ -71,7 +71,7 @@ class MultiFidelity:
         self._search = search = ModelSearch(space, seed, options.acquisition, self._lesson)
         self._chance = StandIn(space, seed)
         self.created, self.forget, self.observe = search.past.created, search.past.forget, search.observe
-        self.earlier = search.earlier
+        self.earlier, self.observe_all = search.earlier, search.observe_all
 
     @staticmethod
     def design(options: MultiFidelityOptions, *, space: Space) -> int:

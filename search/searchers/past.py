@@ -33,6 +33,8 @@ class Past:
 
     def __init__(self) -> None:
         self.trials: dict[int, Known] = {}
+        self.vectors: dict[tuple[int, int], tuple[tuple[float, ...], float]] = {}
+        """By trial and level what was told by ``observe_all``; ``losses`` hold what becomes of that."""
         self.seen: set[str] = set()
         self.told = 0
 
@@ -45,7 +47,14 @@ class Past:
         """A loss below the highest level is the trial's value at its end: it is the last word on that highest one."""
         self.told += 1
         known = self.trials[trial]
-        known.losses[max(resource, known.level)] = loss
+        level = max(resource, known.level)
+        known.losses[level] = loss
+        self.vectors.pop((trial, level), None)
+
+    def observe_all(self, trial: int, resource: int, losses: tuple[float, ...], violation: float) -> None:
+        """As ``observe``, where a report has several losses, all finite, or constraints to keep."""
+        self.observe(trial, resource, 0.0)
+        self.vectors[trial, self.trials[trial].level] = losses, violation
 
     def forget(self, trial: int) -> None:
         self.told += 1
