@@ -43,7 +43,7 @@ def insight(
     definition = ExperimentDefinition.from_plain(plain)
     rows = list(found.coordinator.all_trials(found.name))
     aim = _chosen(plain, metric)
-    seen = look_into(definition.space, _told(found, rows, aim, several=bool(plain.get("objectives"))))
+    seen = look_into(definition.space, _told(found, rows, aim))
     parts = _schedule(found, definition)
     view = _view(found.name, definition, aim["metric"], seen, cloned=bool(parts))
     if as_json:
@@ -60,16 +60,14 @@ def _chosen(plain: Mapping[str, Any], metric: str | None) -> Mapping[str, str]:
     return aims[metric] if metric is not None else next(iter(aims.values()))
 
 
-def _told(found: Found, rows: Sequence[TrialRow], aim: Mapping[str, str], *, several: bool) -> Sequence[Told]:
-    """With curves where trials ended at different levels, or the rows may not have the metric's values."""
+def _told(found: Found, rows: Sequence[TrialRow], aim: Mapping[str, str]) -> Sequence[Told]:
+    """With curves where trials ended at different levels. Of several objectives each trial's last report counts."""
     from clustertune.search.insight.evidence import read_curves, told
 
-    levels = {row.resource for row in rows if row.value is not None}
     curves = {}
-    if len(levels) > 1 or (several and levels):
+    if len({row.resource for row in rows if row.value is not None}) > 1:
         curves = read_curves(found.coordinator.file(found.name, "reports.csv"), aim["metric"])
-    take = "last" if several else aim["take"]
-    return told(rows, goal=aim["goal"], take=take, curves=curves, own=not several)
+    return told(rows, metric=aim["metric"], goal=aim["goal"], take=aim.get("take", "last"), curves=curves)
 
 
 def _view(name: str, definition: ExperimentDefinition, metric: str, seen: Insight, *, cloned: bool) -> InsightView:

@@ -143,7 +143,8 @@ def _remarks(view: InsightView) -> Iterator[str]:
     if view.silent:
         return
     if view.worthless:
-        yield f"{counted(view.worthless, 'trial')} failed or diverged and count as bad as the worst of the others"
+        what = "failed, diverged or broke a constraint, and count as bad as the worst of the others"
+        yield f"{counted(view.worthless, 'trial')} {what}"
     if view.early:
         level = f"{one_line(view.resource)} {view.top}"
         yield (

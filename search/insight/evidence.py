@@ -26,7 +26,8 @@ _OWN_COLUMNS = ("trial", "attempt", "resource")
 class Told:
     """One trial's value as a loss, at the level that it reached, and what it was on the way there.
 
-    ``loss`` is infinite where the trial failed, was infeasible or never reported a finite value.
+    ``loss`` is infinite where the trial failed, was infeasible, broke a constraint on metrics, or never reported a
+    finite value.
     """
 
     config: Config
@@ -49,27 +50,22 @@ class Evidence:
     top: int
 
 
-def told(
-    rows: Iterable[TrialRow], *, goal: str, take: str, curves: Mapping[int, Curve], own: bool = True
-) -> list[Told]:
+def told(rows: Iterable[TrialRow], *, metric: str, goal: str, take: str, curves: Mapping[int, Curve]) -> list[Told]:
     """The trials that say something: not those that have yet to report, or were ended before they did.
 
-    ``curves`` hold what was reported by trial and level, with the user's sign; they may be missing where all trials
-    ended at one level. ``take`` says whether a trial stands for its best report or its last. Unless ``own``, the
-    trials' rows have another metric's values, and the curves have the wanted one's.
+    ``curves`` hold what was reported of the metric by trial and level, with the user's sign; they may be missing where
+    all trials ended at one level. ``take`` says whether a trial stands for its best report or its last.
     """
     sign = -1.0 if goal == "maximize" else 1.0
     found = []
     for row in rows:
-        curve = _values(curves.get(row.trial, {}), sign, take)
-        if own:
-            loss, spoke = (None if row.value is None else sign * row.value), row.last_value is not None
-        else:
-            loss, spoke = (list(curve.values())[-1] if curve else None), row.trial in curves
-        if row.state in _BAD or (loss is None and spoke):
-            found.append(Told(config=row.config, level=row.resource or 0, loss=math.inf, curve={}))
-        elif loss is not None:
-            found.append(Told(config=row.config, level=row.resource or 0, loss=loss, curve=curve))
+        level, value = row.resource or 0, row.values.get(metric) if row.values else row.value
+        spoke, known = row.last_value is not None, value is not None and math.isfinite(value)
+        if row.state in _BAD or row.violation > 0 or (spoke and not known):
+            found.append(Told(config=row.config, level=level, loss=math.inf, curve={}))
+        elif value is not None and known:
+            curve = _values(curves.get(row.trial, {}), sign, take)
+            found.append(Told(config=row.config, level=level, loss=sign * value, curve=curve))
     return found
 
 

@@ -76,7 +76,7 @@ def test_values_are_left_out_or_one_is_left() -> None:
 def test_what_one_should_know_is_said_only_where_it_is_so() -> None:
     assert not remarks(seen())
     said = lines(remarks(seen(worthless=2, early=60, cloned=True, held_back="18 trials are too few")), 200)
-    assert said[0] == "2 trials failed or diverged and count as bad as the worst of the others"
+    assert said[0] == "2 trials failed, diverged or broke a constraint, and count as bad as the worst of the others"
     assert said[1].startswith("60 trials did not reach epoch 9")
     assert said[2].startswith("clones began from other trials' checkpoints")
     assert said[3] == "nothing is narrowed: 18 trials are too few"

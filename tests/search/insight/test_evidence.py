@@ -35,7 +35,7 @@ def test_what_failed_or_diverged_has_an_infinite_loss_and_what_said_nothing_is_l
         row(5, TrialState.STOPPED, None),
         row(6, TrialState.PAUSED),
     ]
-    found = told(rows, goal="minimize", take="best", curves={})
+    found = told(rows, metric="loss", goal="minimize", take="best", curves={})
     assert [(one.config["x"], one.loss) for one in found] == [
         (0, 0.5), (1, math.inf), (2, math.inf), (3, math.inf), (6, 0.5),
     ]  # fmt: skip
@@ -43,16 +43,20 @@ def test_what_failed_or_diverged_has_an_infinite_loss_and_what_said_nothing_is_l
 
 def test_what_is_maximized_is_a_loss_with_its_sign_flipped_and_curves_hold_the_best_so_far() -> None:
     curves = {0: {1: 0.2, 2: 0.7, 3: math.nan, 4: 0.6}}
-    [best] = told([row(0, value=0.7)], goal="maximize", take="best", curves=curves)
+    [best] = told([row(0, value=0.7)], metric="loss", goal="maximize", take="best", curves=curves)
     assert (best.loss, best.curve) == (-0.7, {1: -0.2, 2: -0.7, 4: -0.7})
-    [last] = told([row(0, value=0.6)], goal="maximize", take="last", curves=curves)
+    [last] = told([row(0, value=0.6)], metric="loss", goal="maximize", take="last", curves=curves)
     assert last.curve == {1: -0.2, 2: -0.7, 4: -0.6}
 
 
-def test_another_objectives_values_come_from_the_curves() -> None:
-    curves = {0: {1: 9.0, 2: 8.0}, 1: {1: math.nan}}
-    found = told([row(0), row(1), row(2)], goal="minimize", take="last", curves=curves, own=False)
-    assert [one.loss for one in found] == [8.0, math.inf]
+def test_of_several_objectives_the_one_that_is_asked_for_counts_and_broken_constraints_are_bad() -> None:
+    rows = [
+        row(0, values={"error": 0.5, "ms": 9.0}),
+        row(1, values={"error": 0.5}),
+        row(2, values={"error": 0.1, "ms": 8.0}, violation=0.5),
+    ]
+    found = told(rows, metric="ms", goal="minimize", take="last", curves={})
+    assert [one.loss for one in found] == [9.0, math.inf, math.inf]
 
 
 def test_early_trials_are_given_what_the_others_gained() -> None:
