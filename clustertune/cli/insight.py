@@ -80,6 +80,7 @@ def _view(name: str, definition: ExperimentDefinition, metric: str, seen: Insigh
         valued=seen.valued,
         worthless=seen.worthless,
         early=seen.early,
+        middle=seen.middle,
         cloned=cloned,
         top=seen.top,
         fit=seen.fit,

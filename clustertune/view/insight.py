@@ -39,8 +39,9 @@ class ParameterRow:
 class InsightView:
     """All that is shown.
 
-    ``fit`` is the share of the differences that is explained on held-out trials. ``cloned``: some trials
-    began from others' checkpoints. ``silent`` says why there are no rows; ``held_back`` why nothing is narrowed.
+    ``fit`` is the share of the differences that is explained on held-out trials. ``early`` trials are below the level
+    ``top``; half of all are at ``middle`` or below. ``cloned``: some began from others' checkpoints. ``silent`` says why
+    there are no rows; ``held_back`` why nothing is narrowed.
     """
 
     experiment: str
@@ -49,6 +50,7 @@ class InsightView:
     valued: int
     worthless: int
     early: int
+    middle: int
     cloned: bool
     top: int
     fit: float | None
@@ -146,10 +148,10 @@ def _remarks(view: InsightView) -> Iterator[str]:
         what = "failed, diverged or broke a constraint, and count as bad as the worst of the others"
         yield f"{counted(view.worthless, 'trial')} {what}"
     if view.early:
-        level = f"{one_line(view.resource)} {view.top}"
+        half = f", half of all not beyond {view.middle}" if view.middle < view.top else ""
         yield (
-            f"{counted(view.early, 'trial')} did not reach {level}: what the others gained on the way there is added, "
-            "so that what matters late only is underrated"
+            f"{counted(view.early, 'trial')} did not reach {one_line(view.resource)} {view.top}{half}: what the others "
+            "gained on the way is added, and this tells more of what matters early than of what matters late"
         )
     if view.cloned:
         yield "clones began from other trials' checkpoints: their values are partly the work of earlier configurations"

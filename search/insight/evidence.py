@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from statistics import median
+from statistics import median, median_low
 
 from clustertune.model.errors import Mistake
 from clustertune.model.snapshot import TrialRow
@@ -40,13 +40,14 @@ class Told:
 class Evidence:
     """Configurations with their losses as if at the highest level; ``worthless`` ones had none.
 
-    ``early`` trials ended, or are, below the highest level, ``top``.
+    ``early`` trials ended, or are, below the highest level, ``top``; half of all are at ``middle`` or below.
     """
 
     configs: Sequence[Config]
     losses: Sequence[float]
     worthless: Sequence[Config]
     early: int
+    middle: int
     top: int
 
 
@@ -82,7 +83,7 @@ def evidence(trials: Sequence[Told]) -> Evidence:
     The gain between two levels is the median over the trials that reached both. The level is
     no input of the model on purpose: under successive halving the level that a trial reached tells how good it was,
     and would take to itself what is due to the configuration. What matters late only is therefore seen in the trials
-    that got there, and nowhere else.
+    that got there, and nowhere else: where most ended early, this tells of beginnings.
     """
     valued = [trial for trial in trials if math.isfinite(trial.loss)]
     levels = sorted({trial.level for trial in valued})
@@ -93,6 +94,7 @@ def evidence(trials: Sequence[Told]) -> Evidence:
         losses=[trial.loss + shifts[trial.level] for trial in valued],
         worthless=[trial.config for trial in trials if not math.isfinite(trial.loss)],
         early=sum(trial.level < top for trial in valued),
+        middle=median_low(trial.level for trial in valued) if valued else 0,
         top=top,
     )
 

@@ -35,14 +35,16 @@ class Insight:
     """``silent`` says why nothing can be said; then there are no findings, and ``fit`` may be unknown.
 
     ``valued`` trials have a finite value, ``worthless`` ones failed or diverged; ``early`` ones of the valued are below
-    the highest level, ``top``. ``findings`` begin with the most important. ``narrower`` is the space that they lead to,
-    None where it stays. ``held_back``: why nothing is narrowed although something is known.
+    the highest level, ``top``, and half of them are at ``middle`` or below. ``findings`` begin with the most important.
+    ``narrower`` is the space that they lead to, None where it stays. ``held_back``: why nothing is narrowed although
+    something is known.
     """
 
     silent: str = ""
     valued: int
     worthless: int
     early: int
+    middle: int
     top: int
     fit: float | None = None
     findings: Sequence[Finding] = ()
@@ -112,4 +114,11 @@ def _named(space: Space) -> str:
 
 
 def _counted(known: Evidence, **said: Any) -> Insight:
-    return Insight(valued=len(known.losses), worthless=len(known.worthless), early=known.early, top=known.top, **said)
+    return Insight(
+        valued=len(known.losses),
+        worthless=len(known.worthless),
+        early=known.early,
+        middle=known.middle,
+        top=known.top,
+        **said,
+    )

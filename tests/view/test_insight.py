@@ -23,7 +23,8 @@ ROWS = (
 def seen(**changes: Any) -> InsightView:
     known: dict[str, Any] = {
         "experiment": "digits", "metric": "error", "resource": "epoch", "valued": 90, "worthless": 0, "early": 0,
-        "cloned": False, "top": 9, "fit": 0.82, "silent": "", "held_back": "", "rows": ROWS, "narrower": None,
+        "middle": 9, "top": 9, "cloned": False, "fit": 0.82, "silent": "", "held_back": "", "rows": ROWS,
+        "narrower": None,
     }  # fmt: skip
     return InsightView(**{**known, **changes})
 
@@ -77,8 +78,10 @@ def test_what_one_should_know_is_said_only_where_it_is_so() -> None:
     assert not remarks(seen())
     said = lines(remarks(seen(worthless=2, early=60, cloned=True, held_back="18 trials are too few")), 200)
     assert said[0] == "2 trials failed, diverged or broke a constraint, and count as bad as the worst of the others"
-    assert said[1].startswith("60 trials did not reach epoch 9")
+    assert said[1].startswith("60 trials did not reach epoch 9: ")
     assert said[2].startswith("clones began from other trials' checkpoints")
+    [halved] = lines(remarks(seen(early=60, middle=1)), 200)
+    assert halved.startswith("60 trials did not reach epoch 9, half of all not beyond 1: ")
     assert said[3] == "nothing is narrowed: 18 trials are too few"
 
 

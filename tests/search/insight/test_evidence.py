@@ -71,7 +71,7 @@ def test_early_trials_are_given_what_the_others_gained() -> None:
     ]
     known = evidence(trials)
     assert known.losses == pytest.approx([2.0 - 0.5 - 0.2, 1.0 - 0.2, 0.4, 0.3, 0.2])
-    assert (known.early, known.top) == (2, 4)
+    assert (known.early, known.middle, known.top) == (2, 4, 4)
 
 
 def test_halving_by_chance_leaves_no_trace_of_the_level() -> None:
