@@ -40,8 +40,8 @@ class InsightView:
     """All that is shown.
 
     ``fit`` is the share of the differences that is explained on held-out trials. ``early`` trials are below the level
-    ``top``; half of all are at ``middle`` or below. ``cloned``: some began from others' checkpoints. ``silent`` says why
-    there are no rows; ``held_back`` why nothing is narrowed.
+    ``top``; half of all are at ``middle`` or below. ``cloned``: some began from others' checkpoints. ``silent`` says
+    why there are no rows; ``held_back`` why nothing is narrowed.
     """
 
     experiment: str
