@@ -1,4 +1,4 @@
-"""What a warm start gains or costs: ``python benchmarks/warm_start.py [--quick] [--seeds N] [--only NAME]``.
+"""What a warm start gains or costs: ``python benchmarks/warm_start.py [--quick] [--seeds N] [--keep FILE]``.
 
 In virtual time, with our own core: an experiment on a task that is the same as an earlier one's, shifted a little,
 another member of its family, or the reverse, with what the earlier one knew and without. Figures are ratios of the
@@ -13,7 +13,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -158,7 +158,7 @@ def measure(name: str, seed: int) -> Mapping[str, Any]:
 def _lowest(benchmark: Benchmark) -> float:
     if benchmark.lowest is not None:
         return benchmark.lowest
-    draw, space = Random(0), benchmark.space  # noqa: S311 - reproducible, not secret
+    draw, space = Random(0), benchmark.space
     configs = (space.from_unit([draw.random() for _ in space.dimensions]) for _ in range(LOOKED_AT))
     losses = (benchmark.loss(config, benchmark.max_resource, 0) for config in configs)
     return min(loss for loss in losses if math.isfinite(loss))
@@ -197,15 +197,21 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help="10, or 2 where it is to be quick")
     parser.add_argument("--only", action="append", choices=list(SETTINGS), help="may be repeated")
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="keep all values here")
+    parser.add_argument("--keep", type=Path, help="a file for all values; what it holds already is not computed again")
     chosen = parser.parse_args()
     names = chosen.only or (["hartmann6 random", "curves random"] if chosen.quick else list(SETTINGS))
     seeds = range(chosen.seeds or (2 if chosen.quick else 10))
+    wanted = [(name, seed) for seed in seeds for name in names]
+    kept = chosen.keep.read_text().splitlines() if chosen.keep is not None and chosen.keep.exists() else []
+    measured = [one for one in map(json.loads, kept) if (one["setting"], one["seed"]) in wanted]
+    done = [(one["setting"], one["seed"]) for one in measured]
     with ProcessPoolExecutor(chosen.processes) as pool:
-        waiting = [pool.submit(measure, name, seed) for name in names for seed in seeds]
-        measured = [one.result() for one in waiting]
-    if chosen.json is not None:
-        chosen.json.write_text(json.dumps(measured))
+        waiting = [pool.submit(measure, *one) for one in wanted if one not in done]
+        for one in as_completed(waiting):
+            measured.append(one.result())
+            if chosen.keep is not None:
+                with chosen.keep.open("a") as file:
+                    file.write(json.dumps(measured[-1]) + "\n")
     tell(measured)
 
 

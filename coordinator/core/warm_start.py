@@ -20,8 +20,9 @@ MOST_TRIALS = 200
 """Of each experiment: as many as teach a model most of what there is to learn, and cost little to learn from."""
 
 MOST_FIRST = 5
-FIRST_SHARE = 0.1
-"""So many of them are tried again at most, and so large a share of the trials: what another task may cost."""
+TRIALS_FOR_ONE, TRIALS_FOR_EACH = 10, 20
+"""So many of them are tried again at most: one where there are 10 trials, and one for each 20 of them. More gain little
+where the task is alike, and cost where it is not."""
 
 _ALIKE = 0.1
 """Numbers closer than this, in units of their range, make no configuration worth trying beside another."""
@@ -106,8 +107,7 @@ def _told(trial: _Known) -> EarlierTrial:
 
 def _first(definition: ExperimentDefinition, experiments: Sequence[Sequence[_Known]]) -> tuple[Config, ...]:
     """The best that are this space's own and unlike each other, of each experiment in turn."""
-    limit = definition.trials
-    most = MOST_FIRST if limit is None else min(MOST_FIRST, int(FIRST_SHARE * limit))
+    most = _most_first(definition.trials)
     turns = [iter(sorted((t for t in trials if _may_be_first(t)), key=lambda t: t.rank)) for trials in experiments]
     found: list[Config] = []
     while turns and len(found) < most:
@@ -117,6 +117,12 @@ def _first(definition: ExperimentDefinition, experiments: Sequence[Sequence[_Kno
             found.append(config)
             turns.append(turn)
     return tuple(found)
+
+
+def _most_first(trials: int | None) -> int:
+    if trials is None:
+        return MOST_FIRST
+    return min(MOST_FIRST, trials // TRIALS_FOR_ONE, max(1, trials // TRIALS_FOR_EACH))
 
 
 def _may_be_first(trial: _Known) -> bool:
