@@ -14,7 +14,7 @@ from clustertune.model.parameters import Choice, Constant, Float, Int, Ordinal, 
 from clustertune.model.space import Space
 from clustertune.model.trial import Config, Value
 from clustertune.search.insight.evidence import Evidence
-from clustertune.search.insight.importance import Table
+from clustertune.search.insight.importance import Forest, Table
 
 _POINTS = 24
 """How many values of a range are compared."""
@@ -59,7 +59,7 @@ class Advice:
 class Ground:
     """What is known: the forest, the trials, and which are the best of them."""
 
-    def __init__(self, space: Space, known: Evidence, forest: Any) -> None:
+    def __init__(self, space: Space, known: Evidence, forest: Forest) -> None:
         self.space, self.forest = space, forest
         self.tried = [*known.configs, *known.worthless]
         order = sorted(range(len(known.losses)), key=lambda index: known.losses[index])
