@@ -59,7 +59,7 @@ def warm_start(definition: ExperimentDefinition, known: Mapping[str, Experiment]
     A function of the arguments alone: what is left to chance hangs on the definition's seed.
     """
     sources = [known[name] for name in definition.warm_start if name in known]
-    found = {source.name: list(_known(source, definition.space)) for source in sources}
+    found = {source.name: list(_known(source, definition)) for source in sources}
     earlier = tuple(
         EarlierExperiment(name=name, trials=tuple(map(_told, _chosen(trials, definition.seed, name))))
         for name, trials in found.items()
@@ -72,19 +72,30 @@ def warm_start(definition: ExperimentDefinition, known: Mapping[str, Experiment]
     return WarmStart(earlier=earlier, first=first, text=f"warm start: {'; '.join(lines)}{again}")
 
 
-def _known(source: Experiment, space: Space) -> Iterator[_Known]:
-    """Trials that came to something, or were found to be worth nothing, and have a parameter of ``space``."""
+def _known(source: Experiment, definition: ExperimentDefinition) -> Iterator[_Known]:
+    """Trials that came to something, or were found to be worth nothing, and have a parameter of the new space."""
+    space = definition.space
     highest = max((trial.resource or 0 for trial in source.trials), default=0) or 1
     for trial in source.trials:
-        judged, loss = _judged(trial)
+        judged, loss = _judged(trial, definition)
         translated = translate(trial.config, space)
         if judged and any(name in translated.config for name in space.dimensions):
             yield _Known(number=trial.number, share=(trial.resource or 0) / highest, loss=loss, translated=translated)
 
 
-def _judged(trial: Trial) -> tuple[bool, float | None]:
+def _judged(trial: Trial, definition: ExperimentDefinition) -> tuple[bool, float | None]:
+    """Whether there is something to say of it, and its loss; None where it is worth nothing.
+
+    Of several objectives there, the one that is wanted here counts, and else the first. Who broke constraints on
+    metrics there is worth nothing where there are such here, too.
+    """
     if trial.state in _WORTHLESS:
         return True, None
+    if definition.metric_constraints and trial.measured is not None and trial.measured.violation > 0.0:
+        return True, None
+    objective = definition.objective
+    if trial.values is not None and (value := trial.values.get(objective.metric)) is not None:
+        return True, objective.sign * value
     if math.isfinite(trial.best_loss):
         return True, trial.best_loss
     return trial.state.ended and trial.last_loss is not None, None
@@ -153,13 +164,13 @@ def _line(
     definition: ExperimentDefinition, source: Experiment, taken: EarlierExperiment, known: Sequence[_Known]
 ) -> str:
     """What came over from one experiment, and what did not as it was."""
-    judged = sum(_judged(trial)[0] for trial in source.trials)
+    judged = sum(_judged(trial, definition)[0] for trial in source.trials)
     lost = Counter(f"{name} {why}" for trial in known for name, why in trial.translated.lost.items())
     parts = [f"{len(taken.trials)} of {judged} trials of {source.name} are taken over"]
     if len(known) < judged:
         parts.append(f"{judged - len(known)} have no parameter of this space")
     parts += [f"{count} had {what}" for what, count in sorted(lost.items())]
-    mine, theirs = definition.objective, source.definition.objective
-    if mine.metric != theirs.metric:
-        parts.append(f"their {theirs.metric} stands for {mine.metric}")
+    mine, theirs = definition.objective.metric, source.definition.wanted_metrics
+    if mine not in theirs:
+        parts.append(f"their {theirs[0]} stands for {mine}")
     return ", ".join(parts)

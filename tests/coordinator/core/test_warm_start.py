@@ -71,6 +71,36 @@ def test_a_goal_turned_round_makes_losses_of_values() -> None:
     assert [trial.loss for trial in created(world, "new").earlier[0].trials] == [-0.5, -0.9]
 
 
+def test_of_several_objectives_there_the_one_that_is_wanted_here_counts() -> None:
+    world = World()
+    several = {"objective": None, "objectives": [{"metric": "size"}, {"metric": "accuracy", "goal": "maximize"}]}
+    world.submit("one", trials=2, initial=[{"lr": 0.1}, {"lr": 0.8}], **several)
+    world.join(slots=1)
+    for number, (size, accuracy) in enumerate([(5.0, 0.7), (9.0, 0.9)]):
+        world.ran(number, "one")
+        world.report(number, 1, "one", size=size, accuracy=accuracy)
+        world.end(number, name="one")
+    world.submit("new", warm_start=["one"], trials=10, objective={"metric": "accuracy", "goal": "maximize"})
+    assert [trial.loss for trial in created(world, "new").earlier[0].trials] == [-0.7, -0.9]
+    assert created(world, "new").first == ({"lr": 0.8},)
+    assert "stands for" not in said(world, "new")
+
+
+@pytest.mark.parametrize("constrained", [True, False])
+def test_who_broke_constraints_there_is_worth_nothing_where_there_are_such_here(constrained: bool) -> None:
+    world = World()
+    limits = {"metric_constraints": [{"metric": "size", "at_most": 6}]}
+    world.submit("one", trials=2, initial=[{"lr": 0.1}, {"lr": 0.8}], **limits)
+    world.join(slots=1)
+    for number, (size, error) in enumerate([(5.0, 0.7), (9.0, 0.2)]):
+        world.ran(number, "one")
+        world.report(number, 1, "one", size=size, error=error)
+        world.end(number, name="one")
+    world.submit("new", warm_start=["one"], trials=10, **(limits if constrained else {}))
+    losses = [trial.loss for trial in created(world, "new").earlier[0].trials]
+    assert losses == [0.7, None if constrained else 0.2]
+
+
 @pytest.mark.parametrize("searcher", ["random", "counting"])
 def test_the_best_unlike_ones_are_tried_right_after_the_users_own(searcher: str, world: World) -> None:
     world.submit("new", warm_start=["one"], trials=40, initial=[{"lr": 0.77}], searcher={"type": searcher})
