@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from clustertune.definition import ExperimentDefinition
 from tests.coordinator.core.world import definition
 
 if TYPE_CHECKING:
@@ -98,6 +99,17 @@ def test_a_body_that_does_not_say_its_length_is_bounded_too(api: Api) -> None:
     finally:
         connection.close()
     assert status == 413
+
+
+def test_a_definition_reads_back_as_it_was_submitted_with_secrets_by_name_alone(api: Api) -> None:
+    given = submission(secrets=["HF_TOKEN"]) | {"secrets": {"HF_TOKEN": "hush"}}
+    assert api.ask("POST", "/v1/experiments", given)[0] == 201
+    status, answer = api.ask("GET", "/v1/experiments/digits/definition")
+    assert status == 200
+    assert ExperimentDefinition.from_plain(answer).space == ExperimentDefinition.from_plain(given["definition"]).space
+    assert answer["secrets"] == ["HF_TOKEN"]
+    assert "hush" not in json.dumps(answer)
+    assert api.ask("GET", "/v1/experiments/digit/definition")[0] == 404
 
 
 def test_names_count_up_and_states_forbid_what_makes_no_sense(api: Api) -> None:
