@@ -56,6 +56,9 @@ class Replay:
             if isinstance(fact, f.Restarted | f.InstanceLaunched | f.InstanceReady | f.InstanceGone):
                 self._fold.replay(_without_others(fact, experiment), now)
                 continue
+            if (standing := self._standing(fact)) is not None:
+                self.counts[standing.kind] += 1
+                yield standing
             before = self._before(fact)
             decision = self._fold.replay(fact, now)
             if isinstance(fact, f.RungReached):
@@ -63,6 +66,19 @@ class Replay:
             if before is not None:
                 self.counts[before.kind] += 1
                 yield before
+
+    def _standing(self, fact: f.Fact) -> Checked | None:
+        """How a report with several losses, or constraints to keep, ranked among those before it."""
+        if not isinstance(fact, f.RungReached | f.AttemptEnded) or fact.measured is None:
+            return None
+        objectives = self._fold.state.experiments[fact.experiment].objectives
+        if objectives is None:
+            return None
+        rank = objectives.standing if isinstance(fact, f.RungReached) else objectives.standing_at_end
+        computed = rank(fact.trial, fact.resource or 0, fact.measured)
+        return Checked(
+            experiment=fact.experiment, trial=fact.trial, kind="standing", recorded=fact.loss, computed=computed
+        )
 
     def _before(self, fact: f.Fact) -> Checked | None:
         """Decisions that show in the state before they are applied."""

@@ -30,10 +30,14 @@ def best(
     cluster: options.Cluster = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show the best trial: its configuration, what ran, and what it left; --to brings all of it."""
+    """Show the best trial: its configuration, what ran, and what it left; --to brings all of it.
+
+    Of several objectives the front is shown, and the compromise on it, which is nearest to the best of each.
+    """
     from clustertune.cli.places import TO_LOOK_AT, find
     from clustertune.cli.printing import print_json, show
     from clustertune.view.best import best_trial
+    from clustertune.view.winning import front_table
 
     if to is not None and to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise Mistake(f"{to} exists and is not an empty folder; name another, or remove it")
@@ -44,6 +48,8 @@ def best(
     if as_json:
         print_json(trial)
     else:
+        if trial.front:
+            show(front_table(trial.front, trial.objectives, trial.trial, trial.resource_name), "")
         show(best_trial(trial))
         if to is not None:
             print(f"all of it is in {to}")
@@ -62,7 +68,7 @@ def _bring(found: Found, trial: BestTrial, to: Path) -> BestTrial:
         "trial": trial.trial,
         "attempt": trial.attempt,
         "state": trial.state.value,
-        trial.metric: trial.value,
+        **(trial.values or {trial.metric: trial.value}),
         level: trial.resource,
         "seed": trial.seed,
         "artifacts": {a.kind.value: {"digest": a.ref.digest, level: a.ref.resource} for a in trial.artifacts},

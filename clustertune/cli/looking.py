@@ -62,7 +62,7 @@ def results(
     path: Annotated[bool, typer.Option("--path", help="Print only the folder that holds the results.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Show an experiment's best trials, and where its results are."""
+    """Show an experiment's best trials, or all on its front, and where its results are."""
     from clustertune.cli.places import TO_LOOK_AT, find
     from clustertune.cli.printing import show
     from clustertune.view.ending import outcome
@@ -75,9 +75,9 @@ def results(
     elif as_json:
         print(found.coordinator.file(found.name, "results.json").rstrip())
     else:
-        best = best_first(found.coordinator.all_trials(found.name), snapshot.goal)[:BEST_SHOWN]
-        if best:
-            show(trials(best, snapshot.resource), "")
+        rows = best_first(found.coordinator.all_trials(found.name), snapshot.goal)
+        if shown := [row for row in rows if row.front] if snapshot.front else rows[:BEST_SHOWN]:
+            show(trials(shown, snapshot.resource), "")
         show(outcome(snapshot))
 
 

@@ -47,6 +47,8 @@ def stand_in(task: str | None, recorded: str | None, definition: ExperimentDefin
     """What is tuned instead of the program, and a line that says so. Raises Mistake."""
     if task is not None and recorded is not None:
         raise Mistake("--task and --recorded exclude each other: leave one of them out")
+    if definition.objectives:
+        raise Mistake("strategies are compared by one best value: simulate knows no objectives, only an objective")
     if recorded is not None:
         found = _recorded(recorded, definition)
         left = f", {found.left_out} more lie outside of this search space" if found.left_out else ""

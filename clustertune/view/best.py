@@ -9,7 +9,8 @@ from rich.text import Text
 
 from clustertune.model.snapshot import Artifact, BestTrial
 from clustertune.model.units import format_bytes
-from clustertune.view.words import number, one_line, setting
+from clustertune.view.winning import lead, trouble
+from clustertune.view.words import one_line, setting
 
 _LABEL_WIDTH = 12
 _LONGEST_TEXT = 200
@@ -17,10 +18,14 @@ _LONGEST_TEXT = 200
 
 def best_trial(trial: BestTrial) -> Text:
     """Configuration first, then where it came from."""
-    head = Text("best ").append(one_line(trial.metric), "bold").append(f" {number(trial.value)}", "bold green")
+    head = lead(trial, trial.metric, front=len(trial.front))
     head.append(f" (trial {trial.trial}, {one_line(trial.resource_name)} {trial.resource}, {trial.state.value})")
     width = max(map(len, map(one_line, trial.config)), default=0)
-    lines = [head, *(Text(f"  {one_line(name):<{width}}  {setting(value)}") for name, value in trial.config.items())]
+    lines = [
+        head,
+        *trouble(trial),
+        *(Text(f"  {one_line(name):<{width}}  {setting(value)}") for name, value in trial.config.items()),
+    ]
     lines += [_labelled(label, text) for label, text in _about(trial)]
     return Text("\n").join(lines)
 

@@ -10,7 +10,8 @@ from clustertune.model.snapshot import ExperimentSnapshot
 from clustertune.model.trial import ExperimentState, TrialState
 from clustertune.view.progress import states
 from clustertune.view.styles import EXPERIMENT_STYLES
-from clustertune.view.words import clean, counted, duration, number, one_line, setting
+from clustertune.view.winning import lead, trouble
+from clustertune.view.words import clean, counted, duration, one_line, setting
 
 TRACEBACK_LINES = 30
 
@@ -43,10 +44,13 @@ def next_commands(snapshot: ExperimentSnapshot, program: str, *, best_wrote: boo
         commands.append((f"{program} watch {name}", "look on"))
         commands.append((f"{program} pause {name}", "end its trials for now"))
     if snapshot.best is not None:
-        commands.append((f"{program} results {name}", "best trials"))
-        commands.append((f"{program} best {name}", "the best one: where it came from, what it left"))
+        several = bool(snapshot.objectives)
+        commands.append((f"{program} results {name}", "the trials on the front" if several else "best trials"))
+        one = "the front, and the compromise on it" if several else "the best one"
+        commands.append((f"{program} best {name}", f"{one}: where it came from, what it left"))
         if best_wrote:
-            commands.append((f"{program} logs {name} {snapshot.best.trial}", "output of the best"))
+            which = "compromise" if several else "best"
+            commands.append((f"{program} logs {name} {snapshot.best.trial}", f"output of the {which}"))
     if snapshot.counts.get(TrialState.FAILED.value):
         commands.append((f"{program} logs {name}", "output of a failed one"))
     width = max((len(command) for command, _ in commands), default=0)
@@ -77,17 +81,22 @@ def _best(snapshot: ExperimentSnapshot) -> list[Text]:
     if best is None:
         said = nothing_best(snapshot)
         return [] if said in one_line(snapshot.reason) else [Text(said)]
-    head = Text("best ").append(one_line(snapshot.metric), "bold").append(f" {number(best.value)}", "bold green")
+    head = lead(best, snapshot.metric, front=snapshot.front)
     head.append(f" (trial {best.trial}, {one_line(snapshot.resource)} {best.resource})")
     width = max(map(len, map(one_line, best.config)), default=0)
-    return [head, *(Text(f"  {one_line(name):<{width}}  {setting(value)}") for name, value in best.config.items())]
+    return [
+        head,
+        *trouble(best),
+        *(Text(f"  {one_line(name):<{width}}  {setting(value)}") for name, value in best.config.items()),
+    ]
 
 
 def nothing_best(snapshot: ExperimentSnapshot) -> str:
     """Why there is no best trial."""
-    metric = one_line(snapshot.metric)
+    metric = one_line(" and ".join(snapshot.wanted) or snapshot.metric)
     if snapshot.reports:
-        return f"no trial reported a finite {metric}" + ("" if snapshot.state.ended else " yet")
+        finite = "a finite" if len(snapshot.wanted) < 2 else "all of"
+        return f"no trial reported {finite} {metric}" + ("" if snapshot.state.ended else " yet")
     return f"no trial reported {metric}" if snapshot.state.ended else f"no trial has reported {metric} yet"
 
 

@@ -6,7 +6,8 @@ import time
 
 from clustertune.model.snapshot import Event, ExperimentSnapshot
 from clustertune.view.progress import progress
-from clustertune.view.words import duration, number, one_line
+from clustertune.view.winning import plain
+from clustertune.view.words import duration, one_line
 
 QUIET_KINDS = frozenset({"trial-started"})
 """Kinds of event that are too many to be worth a line each; JSON lines have them all."""
@@ -25,7 +26,7 @@ def progress_line(snapshot: ExperimentSnapshot) -> str:
     """``12/64 trials ended, 2 running, best validation_error 0.0278 (trial 7), 41s``."""
     parts = [progress(snapshot).text, f"{len(snapshot.running)} running"]
     if snapshot.best is not None:
-        parts.append(f"best {one_line(snapshot.metric)} {number(snapshot.best.value)} (trial {snapshot.best.trial})")
+        parts.append(f"{plain(snapshot.best, snapshot.metric, snapshot.front)} (trial {snapshot.best.trial})")
     parts.append(duration(snapshot.elapsed_s))
     if snapshot.problem:
         parts.append(one_line(snapshot.problem))

@@ -13,7 +13,9 @@ from clustertune.view.ending import nothing_best
 from clustertune.view.progress import progress
 from clustertune.view.styles import EXPERIMENT_STYLES, LEVEL_STYLES
 from clustertune.view.trial_table import trial_table
-from clustertune.view.words import counted, duration, number, one_line, settings
+from clustertune.view.winning import lead
+from clustertune.view.winning import trouble as broken
+from clustertune.view.words import counted, duration, one_line, settings
 
 NARROWEST = 20
 CONFIG_LINES = 4
@@ -68,8 +70,10 @@ def incumbent(snapshot: ExperimentSnapshot, width: int, config_lines: int) -> li
     metric = one_line(snapshot.metric)
     if snapshot.best is None:
         none = nothing_best(snapshot) if snapshot.reports or snapshot.state.ended else "none yet"
-        return [Text("best ").append(metric, "bold").append(f"  {none}", "dim")]
-    return [_best_line(snapshot, snapshot.best), *packed(settings(snapshot.best.config), width, config_lines)]
+        names = ", ".join(map(one_line, snapshot.wanted)) or metric
+        return [Text("front " if snapshot.objectives else "best ").append(names, "bold").append(f"  {none}", "dim")]
+    best = snapshot.best
+    return [_best_line(snapshot, best), *broken(best), *packed(settings(best.config), width, config_lines)]
 
 
 def trouble(snapshot: ExperimentSnapshot, events: Sequence[Event]) -> list[Text]:
@@ -110,7 +114,7 @@ def _width(row: Sequence[str]) -> int:
 
 
 def _best_line(snapshot: ExperimentSnapshot, best: Incumbent) -> Text:
-    line = Text("best ").append(one_line(snapshot.metric), "bold").append(f"  {number(best.value)}", "bold green")
+    line = lead(best, snapshot.metric, front=snapshot.front, gap="  ")
     return line.append(f"  trial {best.trial}, {one_line(snapshot.resource)} {best.resource}")
 
 

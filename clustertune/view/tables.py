@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from clustertune.model.snapshot import ExperimentSummary, InstanceRow, TrialRow
+from clustertune.model.snapshot import ExperimentSummary, Goal, InstanceRow, TrialRow
 from clustertune.view.styles import EXPERIMENT_STYLES, TRIAL_STYLES
 from clustertune.view.words import duration, number, one_line, setting
 
@@ -20,13 +20,14 @@ def experiments(summaries: Sequence[ExperimentSummary], now: float) -> Table:
     )
     for one in sorted(summaries, key=lambda summary: summary.created):
         trials = f"{one.trials}/{one.limit}" if one.limit else str(one.trials)
+        aims = one.objectives or (Goal(one.metric, one.goal),)
         table.add_row(
             Text(one_line(one.name)),
             *([Text(one_line(one.cluster))] if with_cluster else []),
             Text(one.state.value, style=EXPERIMENT_STYLES[one.state]),
             trials,
-            Text(f"{one_line(one.metric)} ({one.goal})"),
-            number(one.best),
+            Text(", ".join(f"{one_line(goal.metric)} ({goal.goal})" for goal in aims)),
+            f"front of {one.front}" if one.front else number(None if one.objectives else one.best),
             duration(one.elapsed_s),
             f"{duration(now - one.created)} ago",
         )
@@ -45,28 +46,33 @@ def instances(rows: Iterable[InstanceRow]) -> Table:
 
 
 def trials(rows: Sequence[TrialRow], resource: str) -> Table:
-    """Rows as given; a column for each parameter that any of them has, and for the last value where that differs."""
-    with_last = any(number(row.last_value) != number(row.value) for row in rows)
+    """Rows as given; a column for each parameter that any of them has, and for the last value where that differs.
+
+    Where several metrics count, each has a column in place of the value.
+    """
+    metrics = list(dict.fromkeys(name for row in rows for name in row.values))
+    with_last = not metrics and any(number(row.last_value) != number(row.value) for row in rows)
     names = list(dict.fromkeys(name for row in rows for name in row.config))
-    table = _table(
-        ">trial", "state", f">{one_line(resource)}", ">value", *([">last"] if with_last else []), ">time",
-        *(f">{one_line(name)}" for name in names),
-    )  # fmt: skip
+    worth = [*(metrics or ["value"]), *(["last"] if with_last else [])]
+    numbers = (f">{one_line(name)}" for name in (*worth, "time", *names))
+    table = _table(">trial", "state", f">{one_line(resource)}", *numbers)
     for row in rows:
         values = [setting(row.config[name]) if name in row.config else "" for name in names]
+        counted = [row.values.get(name) for name in metrics] or [row.value, *([row.last_value] if with_last else [])]
         table.add_row(
             str(row.trial), Text(row.state.value, style=TRIAL_STYLES[row.state]),
-            "-" if row.resource is None else str(row.resource), number(row.value),
-            *([number(row.last_value)] if with_last else []), duration(row.elapsed_s), *map(Text, values),
+            "-" if row.resource is None else str(row.resource), *map(number, counted),
+            duration(row.elapsed_s), *map(Text, values),
         )  # fmt: skip
     return table
 
 
 def best_first(rows: Iterable[TrialRow], goal: str) -> list[TrialRow]:
-    """Trials with a value, best first; NaN last; ties by trial number."""
+    """Trials with a value, best first; who breaks metric constraints after those, NaN last; ties by trial number."""
     sign = -1.0 if goal == "maximize" else 1.0
     valued = [(sign * row.value, row) for row in rows if row.value is not None]
-    return [row for loss, row in sorted(valued, key=lambda pair: (pair[0] != pair[0], pair[0], pair[1].trial))]
+    ranked = sorted(valued, key=lambda pair: (pair[0] != pair[0], pair[1].violation, pair[0], pair[1].trial))
+    return [row for _, row in ranked]
 
 
 def _table(*columns: str) -> Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.table import Table
 from rich.text import Text
 
@@ -24,23 +26,26 @@ def trial_table(snapshot: ExperimentSnapshot, *, width: int, room: int) -> tuple
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
     table.add_column(Text(one_line(snapshot.resource)), no_wrap=True)
-    for name in ("last", "best", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
+    metrics = [goal.metric for goal in snapshot.objectives]
+    for name in (*map(one_line, metrics or ("last", "best")), "time"):
+        table.add_column(Text(name), justify="right", no_wrap=True)
     table.add_column("", no_wrap=True, ratio=1, overflow="ellipsis")
     for row in (*shown, *recent):
-        table.add_row(*cells(row, snapshot.max_resource, wide=width >= WIDE))
+        table.add_row(*cells(row, snapshot.max_resource, wide=width >= WIDE, metrics=metrics))
     return table, len(running) - len(shown)
 
 
-def cells(row: TrialRow, max_resource: int | None, *, wide: bool) -> list[Text]:
+def cells(row: TrialRow, max_resource: int | None, *, wide: bool, metrics: Sequence[str] = ()) -> list[Text]:
+    """``metrics``: where there are several objectives each has a column; green is who is on the front."""
     style = "dim" if row.state.ended else ""
+    values = (row.values.get(name) for name in metrics) if metrics else (row.last_value, row.value)
+    worth = "green" if row.front else "yellow" if row.violation > 0.0 else style
     note = row.error or (row.notices[-1] if row.notices else "")
     return [
         Text(str(row.trial), style=style),
         Text(row.state.value, style=TRIAL_STYLES[row.state]),
         reached(row.resource, max_resource, wide=wide, dim=row.state.ended),
-        Text(number(row.last_value), style=style),
-        Text(number(row.value), style=style),
+        *(Text(number(value), style=worth) for value in values),
         Text(duration(row.elapsed_s), style=style),
         Text(one_line(note), style="red" if row.error else "yellow"),
     ]

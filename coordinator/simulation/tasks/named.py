@@ -28,8 +28,14 @@ _OPTIONS: Mapping[str, Mapping[str, type]] = {"hartmann3": _HARTMANN, "hartmann6
 def named_task(text: str, definition: ExperimentDefinition) -> Task:
     """The task called ``text``, which reports the experiment's metric up to its highest level.
 
-    Raises NoSuchName, Mistake where an option is wrong or the task does not fit the experiment's search space.
+    Raises NoSuchName, Mistake where an option is wrong or the task does not fit the experiment's search space, or the
+    experiment wants more than one metric.
     """
+    if len(definition.wanted_metrics) > 1:
+        raise Mistake(
+            f"task {text} reports one metric, and the experiment wants {', '.join(definition.wanted_metrics)}; the "
+            "curves of an earlier experiment have them all: --recorded EXPERIMENT"
+        )
     name, _, written = text.partition(":")
     if name not in _OPTIONS:
         raise NoSuchName("task", name, _OPTIONS)

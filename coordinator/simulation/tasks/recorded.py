@@ -103,7 +103,7 @@ def read_recorded(
     Raises Mistake where the recorded space is another one, the metric was not reported, or nothing is left.
     """
     rows = list(csv.DictReader(io.StringIO(trials_csv)))
-    _check_names(list(rows[0]) if rows else [], space)
+    _check_names(list(rows[0]) if rows else [], space, next(csv.reader(io.StringIO(reports_csv)), []))
     curves = _curves(reports_csv, metric)
     found = [_trial(row, curves.get(row["trial"], []), space) for row in rows]
     trials = [trial for trial in found if trial is not None and (trial.reports or trial.failed)]
@@ -113,8 +113,10 @@ def read_recorded(
     return Recorded(space, metric, top, trials, left_out=found.count(None))
 
 
-def _check_names(columns: Sequence[str], space: Space) -> None:
-    recorded = [name for name in columns if name not in _OWN_TRIALS]
+def _check_names(columns: Sequence[str], space: Space, reported: Sequence[str]) -> None:
+    """Where several metrics counted, each has a column beside the parameters."""
+    metrics = {*reported, *(f"metric.{name}" for name in reported)} - set(space.names)
+    recorded = [name for name in columns if name not in _OWN_TRIALS and name not in metrics]
     missing, strange = [n for n in space.names if n not in recorded], [n for n in recorded if n not in space.names]
     if missing or strange:
         parts = [f"without {', '.join(missing)}"] if missing else []

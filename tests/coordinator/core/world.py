@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -162,9 +162,13 @@ class World:
         for now, fact in self.journal:
             kind, version, body = f.write(fact)
             fresh.core.fold.replay(f.read(kind, version, body), now)
-        fresh.core.fold.restore(progress(self.reports))
+        fresh.core.fold.restore(progress(self.reports), self.curve)
         fresh.send(e.Booted(last=self.now), after_s=100.0)
         return fresh
+
+    def curve(self, name: str) -> Iterator[tuple[int, int, Mapping[str, float]]]:
+        """What the journal's table of curves has of an experiment."""
+        return ((x.trial, x.resource, x.metrics) for x in self.reports if x.experiment == name and x.observed)
 
     def started(self) -> list[str]:
         return [str(command.attempt) for command in self.commands if isinstance(command, c.StartAttempt)]
@@ -212,7 +216,7 @@ def check(core: Core) -> None:
             assert (trial.number in experiment.keepers) == bool(trial.kept), trial
             assert (trial.number in experiment.heirs) == (trial.parent is not None and not trial.state.ended), trial
             parents = {experiment.trials[heir].parent for heir in experiment.heirs}
-            assert not (trial.state.ended and trial.kept) or trial.number in {experiment.best, *parents}, trial
+            assert not (trial.state.ended and trial.kept) or trial.number in {*experiment.winners, *parents}, trial
         assert experiment.copies == Counter(kept.ref.digest for kept in experiment.all_kept())
         assert sum(experiment.counts.values()) == len(experiment.trials)
         assert experiment.limit is None or len(experiment.trials) - experiment.clones <= experiment.limit
