@@ -68,7 +68,8 @@ def warm_start(definition: ExperimentDefinition, known: Mapping[str, Experiment]
     lines = [
         _line(definition, source, taken, found[source.name]) for source, taken in zip(sources, earlier, strict=True)
     ]
-    again = f"; {len(first)} of them are tried again first" if first else "; none of them is tried again"
+    again = f"the best {len(first)} unlike each other are tried again" if len(first) > 1 else "the best is tried again"
+    again = f"; {again} first" if first else "; none is tried again"
     return WarmStart(earlier=earlier, first=first, text=f"warm start: {'; '.join(lines)}{again}")
 
 
@@ -117,13 +118,13 @@ def _told(trial: _Known) -> EarlierTrial:
 
 
 def _first(definition: ExperimentDefinition, experiments: Sequence[Sequence[_Known]]) -> tuple[Config, ...]:
-    """The best that are this space's own and unlike each other, of each experiment in turn."""
+    """The best that are this space's own, unlike each other and the user's, of each experiment in turn."""
     most = _most_first(definition.trials)
     turns = [iter(sorted((t for t in trials if _may_be_first(t)), key=lambda t: t.rank)) for trials in experiments]
     found: list[Config] = []
     while turns and len(found) < most:
         turn = turns.pop(0)
-        config = _next_unlike(turn, definition, found)
+        config = _next_unlike(turn, definition, [*definition.initial, *found])
         if config is not None:
             found.append(config)
             turns.append(turn)

@@ -103,11 +103,11 @@ def test_who_broke_constraints_there_is_worth_nothing_where_there_are_such_here(
 
 @pytest.mark.parametrize("searcher", ["random", "counting"])
 def test_the_best_unlike_ones_are_tried_right_after_the_users_own(searcher: str, world: World) -> None:
-    world.submit("new", warm_start=["one"], trials=40, initial=[{"lr": 0.77}], searcher={"type": searcher})
+    world.submit("new", warm_start=["one"], trials=40, initial=[{"lr": 0.95}], searcher={"type": searcher})
     world.join(slots=4, epoch=world.core.state.instances["local-0"].epoch)
     trials = world.experiment("new").trials
     best = [world.trial(n, "one").config for n in (2, 4)]
-    assert [trial.config for trial in trials[:3]] == [{"lr": 0.77}, *best]
+    assert [trial.config for trial in trials[:3]] == [{"lr": 0.95}, *best]
     assert [trial.source for trial in trials[1:4]] == ["earlier", "earlier", "" if searcher == "random" else "design"]
 
 
@@ -119,6 +119,12 @@ def test_one_for_each_twenty_trials_and_no_more_than_five(trials: int, most: int
     first = created(world, "new").first
     assert len(first) == most
     assert all(abs(float(a["lr"]) - float(b["lr"])) >= 0.1 for a in first for b in first if a is not b)
+
+
+def test_what_the_user_begins_with_is_not_tried_twice(world: World) -> None:
+    best = float(world.trial(2, "one").config["lr"])
+    world.submit("new", warm_start=["one"], trials=40, initial=[{"lr": best + 0.01}])
+    assert list(created(world, "new").first) == [world.trial(n, "one").config for n in (4, 0)]
 
 
 def test_several_experiments_take_turns(world: World) -> None:
@@ -150,15 +156,17 @@ def test_a_space_that_grew_and_shrank_fills_in_and_says_what_was_lost(world: Wor
     assert all(config["solver"] in ("sgd", "adam") for config in fact.first)
     assert max(float(trial.config["lr"]) for trial in fact.earlier[0].trials) == middle
     assert "5 of 5 trials of one are taken over" in said(world, "new")
-    assert "had lr out of range, their error stands for loss; 2 of them are tried again first" in said(world, "new")
+    assert (
+        "had lr out of range, their error stands for loss; the best 2 unlike each other are tried again first"
+        in said(world, "new")
+    )
 
 
 def test_a_space_with_nothing_in_common_takes_nothing_and_says_so(world: World) -> None:
     world.submit("new", warm_start=["one"], space={"depth": {"type": "int", "low": 1, "high": 4}}, trials=50)
     assert created(world, "new").earlier == (EarlierExperiment(name="one", trials=()),)
     assert said(world, "new") == (
-        "warm start: 0 of 5 trials of one are taken over, 5 have no parameter of this space; "
-        "none of them is tried again"
+        "warm start: 0 of 5 trials of one are taken over, 5 have no parameter of this space; none is tried again"
     )
 
 

@@ -155,6 +155,13 @@ def test_what_failed_there_counts_as_the_worst() -> None:
     assert far > left
 
 
+@pytest.mark.parametrize(("there", "here"), [(0.0, None), (None, 0.0), (0.0, 0.0)])
+def test_losses_that_are_all_the_same_say_nothing(there: float | None, here: float | None) -> None:
+    past = transfer(lambda config: there if there is not None else bowl(config))
+    data = observed(lambda config: here if here is not None else bowl(config), 6)
+    assert past.weights(learn("gp", data, 0), data, 0).tolist() == [0.0]
+
+
 def proposals(searcher: str, experiments: list[EarlierExperiment], task: Task, count: int = 12) -> list[Config]:
     options = {"random_share": 0.0} if searcher == "multi-fidelity" else {}
     made: Any = Registry.default().make_searcher(searcher, options, space=SPACE, seed=4)
