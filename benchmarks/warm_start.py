@@ -12,6 +12,7 @@ import json
 import math
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -29,7 +30,6 @@ from clustertune.coordinator.simulation.task import Benchmark, Step
 from clustertune.coordinator.simulation.tasks.curves import Curves
 from clustertune.coordinator.simulation.tasks.hartmann import Hartmann
 from clustertune.definition.experiment import ExperimentDefinition
-from clustertune.model.parameters import Choice, Float
 from clustertune.model.space import Space
 from clustertune.model.trial import Config
 
@@ -42,6 +42,9 @@ LOOKED_AT = 2000
 """Where the least loss is not known, it is the least of so many configurations drawn at random."""
 
 SHIFT = 0.08
+"""Of the range of each number."""
+
+FAR = 0.45
 RELATIONS = ("the same", "shifted", "another", "reversed")
 SPACE = {
     "lr": {"type": "float", "low": 1e-4, "high": 1.0, "log": True},
@@ -49,14 +52,6 @@ SPACE = {
     "momentum": {"type": "float", "low": 0.0, "high": 1.0},
     "solver": {"type": "choice", "values": ["sgd", "adam", "lamb"]},
 }
-CURVES = Space(
-    {
-        "lr": Float(1e-4, 1.0, log=True),
-        "decay": Float(0.0, 1.0),
-        "momentum": Float(0.0, 1.0),
-        "solver": Choice(("sgd", "adam", "lamb")),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +91,8 @@ class Setting:
     def benchmark(self, number: int) -> Benchmark:
         if self.hartmann:
             return Hartmann(dimensions=6, max_resource=self.levels)
-        return Curves(space=CURVES, number=number, max_resource=self.levels)
+        space = self.definition("any", 0, TRIALS).space
+        return Curves(space=space, number=number, max_resource=self.levels)
 
     def definition(self, name: str, seed: int, trials: int, warm_start: Sequence[str] = ()) -> ExperimentDefinition:
         numbers = {f"x{n}": {"type": "float", "low": 0.0, "high": 1.0} for n in range(6)}
@@ -131,12 +127,13 @@ SETTINGS = {
 def measure(name: str, seed: int) -> Mapping[str, Any]:
     """Best values after each share of the compute: without a warm start, and with one from each relation."""
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    warnings.simplefilter("ignore")
     setting = SETTINGS[name]
     benchmark = setting.benchmark(seed)
     sources = {
         "the same": Related(benchmark),
         "shifted": Related(benchmark, shift=SHIFT),
-        "another": Related(setting.benchmark(seed + 1000), shift=0.45 if setting.hartmann else 0.0),
+        "another": Related(setting.benchmark(seed + 1000), shift=FAR if setting.hartmann else 0.0),
         "reversed": Related(benchmark, reversed=True),
     }
     conditions = Conditions(machines=(Machine(slots=SLOTS),), seed=seed)

@@ -30,7 +30,12 @@ from clustertune.search.contracts import Clone, Decision, Scheduler, Searcher
 Curve = Callable[[str], Iterable[tuple[int, int, Mapping[str, float]]]]
 """All reports of an experiment, oldest first: trial, level and metrics."""
 
-_FILLED_IN = "quasi-random: the searcher had nothing ready"
+_NOTICES = {
+    "fill-in": "quasi-random: the searcher had nothing ready",
+    "earlier": "among the best of an earlier experiment",
+}
+"""What is said beside a trial of where its configuration came from."""
+
 _THE_PROGRAMS_FAULT = (EndReason.RAISED, EndReason.TIMEOUT)
 _STILL_OR_FAILED = (TrialState.PENDING, TrialState.PAUSED, TrialState.FAILED)
 
@@ -215,8 +220,8 @@ class Fold:
         if fact.trial != len(experiment.trials):
             raise ValueError(f"trial {fact.trial} was created after {len(experiment.trials)} others")
         trial = Trial(number=fact.trial, config=dict(fact.config), parent=fact.parent, source=fact.source)
-        if fact.source == "fill-in":
-            trial.notices = (_FILLED_IN,)
+        if fact.source in _NOTICES:
+            trial.notices = (_NOTICES[fact.source],)
         _tell(experiment, "on_create", trial.number, trial.config)
         if fact.parent is not None:
             self._clone(experiment, trial, experiment.trials[fact.parent], fact.level)

@@ -109,6 +109,7 @@ def test_the_best_unlike_ones_are_tried_right_after_the_users_own(searcher: str,
     best = [world.trial(n, "one").config for n in (2, 4)]
     assert [trial.config for trial in trials[:3]] == [{"lr": 0.95}, *best]
     assert [trial.source for trial in trials[1:4]] == ["earlier", "earlier", "" if searcher == "random" else "design"]
+    assert trials[1].notices == ("among the best of an earlier experiment",)
 
 
 @pytest.mark.parametrize(("trials", "most"), [(9, 0), (10, 1), (39, 1), (59, 2), (500, 5)])
