@@ -1,8 +1,8 @@
 """The event loop's wait for suggestions: a real coordinator, agent, journal and searcher, while trials report.
 
-A slot becomes free by an event. ``Core.handle`` decides what that event means and hands the next trial to the slot; for
-its configuration it asks ``Suggestions.next``. Both are timed inside the coordinator, in wall and in CPU time, and so
-is how late the loop wakes a task that sleeps: the sum of whatever else holds it up, the machine's own load included.
+A slot becomes free by an event. ``ready``: from there, inside ``Core.handle``, until there is a configuration for it;
+``next``: the part of that in ``Suggestions.next``; ``handled``: until all that the event leads to is decided. Each in
+wall and in CPU time. ``loop``: how late a task that sleeps is woken, by whatever holds the loop or the machine up.
 """
 
 from __future__ import annotations
@@ -108,26 +108,31 @@ class Watch:
 
     def install(self) -> None:
         handle, following = Core.handle, Suggestions.next
+        begun = (0.0, 0.0)
 
         def timed_handle(core: Core, *event: Any) -> Any:
-            wall_s, cpu_s = time.perf_counter(), time.thread_time()
+            nonlocal begun
+            begun = time.perf_counter(), time.thread_time()
             step = handle(core, *event)
-            wall_s, cpu_s = time.perf_counter() - wall_s, time.thread_time() - cpu_s
             created = [fact for fact in step.facts if isinstance(fact, f.TrialCreated)]
             self.sources.update(fact.source or "searcher" for fact in created)
             self.observations = max([0, *(each.observations for each in core.state.experiments.values())])
             if created:
-                self.taken["handle"].append(wall_s)
-                self.taken["handle cpu"].append(cpu_s)
+                self._note("handled", begun)
             return step
 
         def timed_next(suggestions: Suggestions, *asked: Any) -> Any:
-            began = time.perf_counter()
+            asked_at = time.perf_counter(), time.thread_time()
             found = following(suggestions, *asked)
-            self.taken["next"].append(time.perf_counter() - began)
+            self._note("next", asked_at)
+            self._note("ready", begun)
             return found
 
         Core.handle, Suggestions.next = timed_handle, timed_next  # type: ignore[method-assign]
+
+    def _note(self, what: str, since: tuple[float, float]) -> None:
+        self.taken[what].append(time.perf_counter() - since[0])
+        self.taken[f"{what} cpu"].append(time.thread_time() - since[1])
 
     async def beat(self) -> None:
         while True:
