@@ -55,7 +55,9 @@ def front(measured: Mapping[int, Measured]) -> tuple[int, ...]:
     kept = [(one.losses, trial) for trial, one in measured.items() if one.keeps and one.finite]
     found: list[tuple[Sequence[float], int]] = []
     for losses, trial in sorted(kept):
-        if not any(_shadows(other, losses) for other, _ in found):
+        # Of two objectives the first only grows here, and of those found the last has the least of the second.
+        rivals = found[-1:] if len(losses) == 2 else found
+        if not any(_shadows(other, losses) for other, _ in rivals):
             found.append((losses, trial))
     return tuple(sorted(trial for _, trial in found))
 
@@ -63,6 +65,11 @@ def front(measured: Mapping[int, Measured]) -> tuple[int, ...]:
 def _shadows(left: Sequence[float], right: Sequence[float]) -> bool:
     """Whether ``left`` is nowhere worse."""
     return all(mine <= other for mine, other in zip(left, right, strict=True))
+
+
+def _stands_for(left: Sequence[float], number: int, right: Sequence[float], other: int) -> bool:
+    """Whether ``left`` keeps ``right`` from the front."""
+    return _shadows(left, right) and (number < other or tuple(left) != tuple(right))
 
 
 def front_with(
@@ -77,7 +84,11 @@ def front_with(
         return front(measured)
     if not mine.keeps:
         return tuple(before)
-    return front({number: measured[number] for number in (*before, trial)})
+    others = [number for number in before if number != trial]
+    if any(_stands_for(measured[number].losses, number, mine.losses, trial) for number in others):
+        return tuple(others)
+    kept = [number for number in others if not _stands_for(mine.losses, trial, measured[number].losses, number)]
+    return tuple(sorted((*kept, trial)))
 
 
 def compromise(measured: Mapping[int, Measured], among: Iterable[int]) -> int:

@@ -17,28 +17,27 @@ the order of two earlier ones, their numbers stay as they are.
 from __future__ import annotations
 
 import math
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import Any
 
-from clustertune.model.front import Measured, dominates
-
-
-@dataclass(slots=True)
-class _Record:
-    trial: int
-    losses: tuple[float, ...]
-    beaten_by: int = 0
+from clustertune.model.front import Measured
 
 
-@dataclass(slots=True)
 class Standings:
     """What was reported at one level, in the order in which it came."""
 
-    _keepers: list[_Record] = field(default_factory=list)
-    _breakers: list[tuple[float, int]] = field(default_factory=list)
-    _given: list[float] = field(default_factory=list)
-    _of: dict[int, float] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._trials: list[int] = []
+        self._rows: list[tuple[float, ...]] = []
+        self._losses: Any = None  # the rows as an array, with room for more
+        self._beaten_by: Any = None
+        self._breakers: list[tuple[float, int]] = []
+        self._given: list[float] = []
+        self._of: dict[int, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._given)
 
     def of(self, trial: int) -> float | None:
         """What the trial was given here."""
@@ -49,8 +48,7 @@ class Standings:
         if measured.keeps:
             place = self._place(trial, measured.losses)
         else:
-            mine = (measured.violation, trial)
-            place = len(self._keepers) + sum(other < mine for other in self._breakers)
+            place = len(self._trials) + bisect_left(self._breakers, (measured.violation, trial))
         below = self._given[place - 1] if place else 0.0
         above = self._given[place] if place < len(self._given) else 1.0
         # As a share of those that are ahead: standings of different levels are of one kind.
@@ -60,34 +58,48 @@ class Standings:
     def record(self, trial: int, measured: Measured, standing: float) -> None:
         """The report was given this standing."""
         if measured.keeps:
-            new = _Record(trial, measured.losses)
-            for other in self._keepers:
-                if dominates(measured.losses, other.losses):
-                    other.beaten_by += 1
-                elif dominates(other.losses, measured.losses):
-                    new.beaten_by += 1
-            self._keepers.append(new)
+            beaten_by, beaten = self._compared(measured.losses)
+            self._make_room(len(measured.losses))
+            count = len(self._trials)
+            self._beaten_by[:count] += beaten
+            self._losses[count], self._beaten_by[count] = measured.losses, beaten_by
+            self._trials.append(trial)
+            self._rows.append(measured.losses)
         else:
-            self._breakers.append((measured.violation, trial))
+            insort(self._breakers, (measured.violation, trial))
         insort(self._given, standing)
         self._of[trial] = standing
 
-    def _place(self, trial: int, losses: Sequence[float]) -> int:
+    def _place(self, trial: int, losses: tuple[float, ...]) -> int:
         """How many of those that keep the constraints rank before it."""
-        mine, ranks = 0, []
-        for other in self._keepers:
-            beaten_by = other.beaten_by
-            if dominates(losses, other.losses):
-                beaten_by += 1
-            elif dominates(other.losses, losses):
-                mine += 1
-            ranks.append(beaten_by)
-        peers = [other for other, rank in zip(self._keepers, ranks, strict=True) if rank == mine]
-        crowding = crowding_distances([losses, *(peer.losses for peer in peers)])
-        again = any(peer.losses == losses for peer in peers)
+        if not self._trials:
+            return 0
+        mine, beaten = self._compared(losses)
+        ranks = self._beaten_by[: len(self._trials)] + beaten
+        peers = [int(index) for index in (ranks == mine).nonzero()[0]]
+        crowding = crowding_distances([losses, *(self._rows[index] for index in peers)])
+        again = any(self._rows[index] == losses for index in peers)
         my_key = (0.0 if again else -crowding[0], trial)
-        keys = [(-distance, peer.trial) for distance, peer in zip(crowding[1:], peers, strict=True)]
-        return sum(rank < mine for rank in ranks) + sum(key < my_key for key in keys)
+        keys = [(-distance, self._trials[index]) for distance, index in zip(crowding[1:], peers, strict=True)]
+        return int((ranks < mine).sum()) + sum(key < my_key for key in keys)
+
+    def _compared(self, losses: tuple[float, ...]) -> tuple[int, Any]:
+        """How many dominate it, and which it dominates."""
+        if not self._trials:
+            return 0, 0
+        known = self._losses[: len(self._trials)]
+        no_worse, no_better = (known <= losses).all(axis=1), (known >= losses).all(axis=1)
+        return int((no_worse & ~no_better).sum()), no_better & ~no_worse
+
+    def _make_room(self, losses: int) -> None:
+        # Only who has several objectives, or constraints to keep, waits for it to be imported.
+        import numpy as np
+
+        if self._losses is None:
+            self._losses, self._beaten_by = np.zeros((16, losses)), np.zeros(16, dtype=int)
+        elif len(self._losses) == len(self._trials):
+            self._losses = np.concatenate([self._losses, np.zeros_like(self._losses)])
+            self._beaten_by = np.concatenate([self._beaten_by, np.zeros_like(self._beaten_by)])
 
 
 def crowding_distances(points: Sequence[Sequence[float]]) -> list[float]:

@@ -11,7 +11,7 @@ from clustertune.coordinator.core.desk import Desk
 from clustertune.coordinator.core.objectives import Objectives
 from clustertune.coordinator.core.state import Experiment, Trial
 from clustertune.coordinator.core.story import named
-from clustertune.coordinator.core.worth import measured_by, rank, stands_for
+from clustertune.coordinator.core.worth import Worth, rank, stands_for
 from clustertune.model.front import Measured, compromise, dominates, front_with, least_violating
 
 
@@ -46,7 +46,7 @@ class Winners:
             self._desk.notice(experiment, trial, f"{names[0]} is not a number at {level}")
 
     def _several(self, experiment: Experiment, trial: Trial, before: Measured | None) -> None:
-        known = measured_by(experiment)
+        known = Worth(experiment.trials)
         found = front_with(experiment.front, known, trial.number, before)
         best = compromise(known, found) if found else least_violating(known)
         joined = trial.number in found and trial.number not in experiment.front

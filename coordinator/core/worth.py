@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from clustertune.coordinator.core.objectives import Objectives
 from clustertune.coordinator.core.state import Experiment, Trial
@@ -31,7 +31,7 @@ def restore(
         measured = objectives.measure(metrics)
         if measured is not None and number < len(experiment.trials):
             stands_for(objectives, experiment.trials[number], resource, metrics, measured)
-    known = measured_by(experiment)
+    known = Worth(experiment.trials)
     experiment.front = front(known) if objectives.several else ()
     if experiment.best is None:
         return
@@ -45,9 +45,22 @@ def restore(
     experiment.best_violation = best.measured.violation if best.measured is not None else 0.0
 
 
-def measured_by(experiment: Experiment) -> dict[int, Measured]:
-    """What each trial is worth that is worth anything."""
-    return {trial.number: trial.measured for trial in experiment.trials if trial.measured is not None}
+class Worth(Mapping[int, Measured]):
+    """What each trial is worth that is worth anything, by number."""
+
+    def __init__(self, trials: Sequence[Trial]) -> None:
+        self._trials = trials
+
+    def __getitem__(self, trial: int) -> Measured:
+        if (found := self._trials[trial].measured) is None:
+            raise KeyError(trial)
+        return found
+
+    def __iter__(self) -> Iterator[int]:
+        return (trial.number for trial in self._trials if trial.measured is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def rank(trial: Trial) -> tuple[float, float, int]:

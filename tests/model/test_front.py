@@ -88,6 +88,19 @@ _POINT = st.builds(
 )
 
 
+@given(st.lists(_POINT, max_size=25), st.sampled_from([2, 3]))
+def test_on_the_front_is_exactly_who_keeps_the_constraints_and_is_beaten_by_none(
+    points: list[Measured], objectives: int
+) -> None:
+    known = {n: Measured(losses=one.losses[:objectives], violation=one.violation) for n, one in enumerate(points)}
+    expected = [
+        trial
+        for trial, one in known.items()
+        if one.keeps and not any(beats(other, one) or (other == one and n < trial) for n, other in known.items())
+    ]
+    assert front(known) == tuple(expected)
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), _POINT), min_size=1, max_size=25))
 def test_a_front_kept_up_to_date_report_by_report_is_the_front_of_all(steps: list[tuple[int, Measured]]) -> None:
     known: dict[int, Measured] = {}

@@ -14,7 +14,7 @@ def tell(standings: Standings, *points: tuple[float, ...], violation: float = 0.
     """What each is given, in the order in which they come."""
     given = []
     for losses in points:
-        trial, measured = len(standings._of), Measured(losses=losses, violation=violation)
+        trial, measured = len(standings), Measured(losses=losses, violation=violation)
         given.append(standings.standing(trial, measured))
         standings.record(trial, measured, given[-1])
     return given
