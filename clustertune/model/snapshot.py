@@ -87,7 +87,10 @@ class Event:
 
 @dataclass(frozen=True)
 class ExperimentSummary:
-    """One line of `clustertune list`. Several ``objectives`` have a ``front`` of so many trials."""
+    """One line of `clustertune list`. Several ``objectives`` have a ``front`` of so many trials.
+
+    ``keeps``: the best keeps all metric constraints.
+    """
 
     name: str
     state: ExperimentState
@@ -101,6 +104,7 @@ class ExperimentSummary:
     cluster: str
     objectives: tuple[Goal, ...] = ()
     front: int = 0
+    keeps: bool = True
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def next_commands(snapshot: ExperimentSnapshot, program: str, *, best_wrote: boo
     if snapshot.best is not None:
         several = bool(snapshot.objectives)
         commands.append((f"{program} results {name}", "the trials on the front" if several else "best trials"))
-        one = "the front, and the compromise on it" if several else "the best one"
+        one = "the front and its compromise" if several else "the best one"
         commands.append((f"{program} best {name}", f"{one}: where it came from, what it left"))
         if best_wrote:
             which = "compromise" if several else "best"

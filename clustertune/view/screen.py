@@ -14,8 +14,9 @@ from clustertune.view.progress import progress
 from clustertune.view.styles import EXPERIMENT_STYLES, LEVEL_STYLES
 from clustertune.view.trial_table import trial_table
 from clustertune.view.winning import lead
+from clustertune.view.winning import title as title_of_best
 from clustertune.view.winning import trouble as broken
-from clustertune.view.words import counted, duration, one_line, settings
+from clustertune.view.words import counted, duration, number, one_line, settings
 
 NARROWEST = 20
 CONFIG_LINES = 4
@@ -73,7 +74,11 @@ def incumbent(snapshot: ExperimentSnapshot, width: int, config_lines: int) -> li
         names = ", ".join(map(one_line, snapshot.wanted)) or metric
         return [Text("front " if snapshot.objectives else "best ").append(names, "bold").append(f"  {none}", "dim")]
     best = snapshot.best
-    return [_best_line(snapshot, best), *broken(best), *packed(settings(best.config), width, config_lines)]
+    values = packed([f"{one_line(name)} {number(value)}" for name, value in best.values.items()], width, 2)
+    for line in values:
+        line.stylize("bold yellow" if best.broken else "bold green")
+    config = packed(settings(best.config), width, config_lines)
+    return [_best_line(snapshot, best), *values, *broken(best), *config]
 
 
 def trouble(snapshot: ExperimentSnapshot, events: Sequence[Event]) -> list[Text]:
@@ -114,8 +119,10 @@ def _width(row: Sequence[str]) -> int:
 
 
 def _best_line(snapshot: ExperimentSnapshot, best: Incumbent) -> Text:
-    line = lead(best, snapshot.metric, front=snapshot.front, gap="  ")
-    return line.append(f"  trial {best.trial}, {one_line(snapshot.resource)} {best.resource}")
+    several = bool(best.values)
+    head = Text(title_of_best(snapshot.front, kept=not best.broken))
+    line = head if several else lead(best, snapshot.metric, gap="  ")
+    return line.append(f"{' ' if several else '  '}trial {best.trial}, {one_line(snapshot.resource)} {best.resource}")
 
 
 def _spread(left: Text, right: Text, width: int) -> Text:

@@ -27,11 +27,17 @@ def experiments(summaries: Sequence[ExperimentSummary], now: float) -> Table:
             Text(one.state.value, style=EXPERIMENT_STYLES[one.state]),
             trials,
             Text(", ".join(f"{one_line(goal.metric)} ({goal.goal})" for goal in aims)),
-            f"front of {one.front}" if one.front else number(None if one.objectives else one.best),
+            _best(one),
             duration(one.elapsed_s),
             f"{duration(now - one.created)} ago",
         )
     return table
+
+
+def _best(one: ExperimentSummary) -> str:
+    if one.front:
+        return f"front of {one.front}"
+    return number(None if one.objectives else one.best) + ("" if one.keeps else ", breaks constraints")
 
 
 def instances(rows: Iterable[InstanceRow]) -> Table:

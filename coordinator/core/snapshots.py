@@ -40,6 +40,7 @@ def summary(experiment: Experiment, *, cluster: str, now: float) -> ExperimentSu
         cluster=cluster,
         objectives=goals(experiment),
         front=len(experiment.front),
+        keeps=experiment.best_violation <= 0.0,
     )
 
 

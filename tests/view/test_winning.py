@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from rich.text import Text
 
-from clustertune.model.snapshot import FrontPoint, Goal, Incumbent, TrialRow
-from clustertune.model.trial import TrialState
+from clustertune.model.snapshot import ExperimentSummary, FrontPoint, Goal, Incumbent, TrialRow
+from clustertune.model.trial import ExperimentState, TrialState
 from clustertune.view.ending import outcome
 from clustertune.view.plain_lines import progress_line
 from clustertune.view.screen import incumbent, screen
-from clustertune.view.tables import best_first, trials
+from clustertune.view.tables import best_first, experiments, trials
 from clustertune.view.winning import front_table
 from tests.client.coordinator_api import experiment
 from tests.view.screens import lines
@@ -34,7 +34,9 @@ def texts(shown: list[Text]) -> list[str]:
 
 
 def test_the_live_view_has_the_size_of_the_front_and_the_compromise() -> None:
-    assert texts(incumbent(SEVERAL, 80, 4))[0] == "front of 5 trials, compromise error 0.25, speed 30  trial 7, epoch 9"
+    assert texts(incumbent(SEVERAL, 80, 4)) == [
+        "front of 5 trials, compromise trial 7, epoch 9", "  error 0.25  speed 30", "  lr 0.01",
+    ]  # fmt: skip
 
 
 def test_running_trials_have_a_column_for_each_objective() -> None:
@@ -46,7 +48,7 @@ def test_running_trials_have_a_column_for_each_objective() -> None:
 
 def test_where_no_trial_keeps_the_constraints_every_view_says_so() -> None:
     said = "no trial keeps all metric constraints"
-    assert texts(incumbent(NONE_KEEPS, 80, 4))[1] == f"{said}; this one: memory 9 is not at most 8"
+    assert texts(incumbent(NONE_KEEPS, 80, 4))[2] == f"{said}; this one: memory 9 is not at most 8"
     assert said in outcome(NONE_KEEPS).plain
     assert f"{said}, nearest to the constraints: error 0.25, speed 30 (trial 7)" in progress_line(NONE_KEEPS)
 
@@ -62,6 +64,17 @@ def test_the_front_is_a_table_with_the_compromise_marked() -> None:
     assert header.split() == ["trial", "error", "↓", "speed", "↑", "epoch", "lr"]
     assert first.split() == ["2", "0.1", "3", "9", "0.5"]
     assert second.split() == ["*", "7", "0.25", "30", "9", "0.01"]
+
+
+def test_a_list_of_experiments_has_the_size_of_a_front_and_marks_who_breaks_constraints() -> None:
+    one = ExperimentSummary("a", ExperimentState.RUNNING, 0.0, 1.0, 3, 9, "error", "minimize", 0.5, "local")
+    several = replace(one, name="b", objectives=GOALS, front=4)
+    nobody = replace(one, name="c", keeps=False)
+    shown = lines(experiments([one, several, nobody], 60.0), width=120)
+    assert "0.5" in shown[1]
+    assert "error (minimize), speed (maximize)" in shown[2]
+    assert "front of 4" in shown[2]
+    assert "0.5, breaks constraints" in shown[3]
 
 
 def test_the_best_trials_have_a_column_for_each_metric_and_those_that_break_constraints_come_last() -> None:
