@@ -171,3 +171,13 @@ def test_looking_for_the_nearest_line_is_bounded():
     reader.lines(["".join(chr(97 + index // 26**place % 26) for place in range(3)) * 100 for index in range(17_000)])
     assert reader.why_nothing().startswith("17000 lines seen")
     assert len(reader.why_nothing()) < 250
+
+
+def test_a_report_of_several_objectives_is_complete_with_the_last_of_them() -> None:
+    patterns = [MetricPattern("loss", "loss ([0-9.]+)"), MetricPattern("speed", "speed ([0-9.]+)")]
+    text = ["loss 0.5", "speed 3", "loss 0.4", "speed 4"]
+    reader = PatternReader(patterns, "loss", "epoch", also=["speed", "memory"])
+    reports = [found.report for found in map(reader.line, text) if found.report is not None]
+    assert reports == [(1, {"loss": 0.5, "speed": 3.0}), (2, {"loss": 0.4, "speed": 4.0})]
+    again = PatternReader(patterns, "loss", "epoch", also=["speed"])
+    assert again.lines(text).reports == reports

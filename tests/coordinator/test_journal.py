@@ -79,6 +79,14 @@ def test_progress_is_the_best_and_the_last_of_what_counted(tmp_path: Path) -> No
     assert (second.best_loss, second.last_loss) == (None, math.inf)
 
 
+def test_a_curve_has_every_metric_of_what_counted_in_its_order_with_what_is_not_finite(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    rows = [report(1, 1, 0.5), report(0, 1, math.inf), report(1, 1, 0.1, attempt=2, observed=False), report(1, 2, 0.4)]
+    asyncio.run(write(journal, Entry(now=1.0, reports=rows)))
+    assert list(journal.curve("x")) == [(1, 1, {"error": 0.5}), (0, 1, {"error": math.inf}), (1, 2, {"error": 0.4})]
+    assert list(journal.curve("y")) == []
+
+
 def test_how_far_an_agents_messages_came_is_kept_with_what_they_said(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
     entries = [Entry(now=1.0, received=("local-0", 1, seq)) for seq in range(1, 8)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clustertune.coordinator.core.lineage import schedule
-from clustertune.coordinator.core.snapshots import snapshot
+from clustertune.coordinator.core.snapshots import front, row, snapshot
 from clustertune.coordinator.results import ResultFiles, Written
 from clustertune.search.registry import Registry
 from tests.coordinator.core.driving import drive
@@ -24,7 +24,10 @@ def files(folder: Path, world: World) -> Path:
     connection.close()
     experiment = world.experiment()
     told = snapshot(world.core, experiment, cluster="local", now=world.now, folder="")
-    written = Written(snapshot=told, rows=(), parameters=("lr",), schedule=schedule(experiment))
+    rows = [row(experiment, trial, world.now) for trial in experiment.trials]
+    written = Written(
+        snapshot=told, rows=rows, parameters=("lr",), schedule=schedule(experiment), front=front(experiment)
+    )
     ResultFiles(folder / "digits", journal).write(written)
     return folder / "digits"
 
@@ -52,3 +55,45 @@ def test_an_experiment_without_clones_has_no_schedule(tmp_path: Path) -> None:
     folder = files(tmp_path, drive(submitted({"type": "asha"}), loss))
     assert (folder / "results.json").exists()
     assert not (folder / "schedule.json").exists()
+
+
+def several(**changes: Any) -> World:
+    world = World()
+    aims = [{"metric": "error"}, {"metric": "lr", "goal": "maximize"}]
+    bounds = [{"metric": "memory", "at_most": 8}]
+    world.submit(objective=None, objectives=aims, metric_constraints=bounds, **changes)
+    world.join(slots=4)
+    for trial, (error, speed, memory) in enumerate(
+        [(0.1, 1.0, 2.0), (0.2, 7.0, 2.0), (0.9, 9.0, 2.0), (0.0, 9.0, 16.0)]
+    ):
+        world.ran(trial)
+        world.report(trial, 1, error=error, lr=speed, memory=memory)
+    return world
+
+
+def test_the_front_is_written_with_its_values_and_the_best_is_called_the_compromise(tmp_path: Path) -> None:
+    world = several()
+    found: dict[str, Any] = json.loads((files(tmp_path, world) / "results.json").read_text())
+    assert found["objectives"] == [{"metric": "error", "goal": "minimize"}, {"metric": "lr", "goal": "maximize"}]
+    assert "objective" not in found
+    assert [(point["trial"], point["values"]["lr"]) for point in found["front"]] == [(0, 1.0), (1, 7.0), (2, 9.0)]
+    assert found["best"] == {"chosen_as": "compromise", **found["front"][1]}
+
+
+def test_each_metric_that_counts_has_a_column_under_a_name_that_no_parameter_has(tmp_path: Path) -> None:
+    header, first, *_ = (files(tmp_path, several()) / "trials.csv").read_text().splitlines()
+    assert header == "trial,state,attempts,resource,value,elapsed_s,error,metric.lr,memory,lr"
+    assert first.split(",")[:5] == ["0", "running", "1", "1", "0.1"]
+    assert first.split(",")[6:9] == ["0.1", "1.0", "2.0"]
+
+
+def test_with_one_objective_and_constraints_there_is_a_value_and_what_is_broken_where_none_keeps_them(
+    tmp_path: Path,
+) -> None:
+    world = World()
+    world.submit(metric_constraints=[{"metric": "recall", "at_least": 0.9}])
+    world.join(slots=1)
+    world.ran(0)
+    world.report(0, 1, error=0.5, recall=0.45)
+    best = json.loads((files(tmp_path, world) / "results.json").read_text())["best"]
+    assert (best["value"], best["breaks"]) == (0.5, ["recall 0.45 is not at least 0.9"])

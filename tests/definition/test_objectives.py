@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from clustertune.definition import ExperimentDefinition, load_experiment
 from clustertune.model.errors import DefinitionMistake
 from clustertune.search.registry import Registry
 
+GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "objectives.md"
 START = """
 run: {call: "train:train"}
 space: {lr: {type: float, low: 0.1, high: 1.0}}
@@ -32,6 +36,12 @@ def test_objectives_take_the_place_of_the_objective() -> None:
     assert definition.wanted_metrics == ["error", "speed", "memory"]
     again = ExperimentDefinition.from_plain(definition.to_plain())
     assert again == definition
+
+
+@pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL))
+def test_the_examples_of_the_guide_are_definitions_that_work(example: str) -> None:
+    definition = load(example) if "space:" not in example else load_experiment(example, registry=Registry.default())
+    assert definition.metric_constraints
 
 
 def test_constraints_on_metrics_go_with_one_objective_too() -> None:
