@@ -9,19 +9,24 @@ its trials goes on promoting them, among those of its next turns too, since a pr
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass, field
-from itertools import accumulate
 
-from clustertune.search.schedulers.ladder import REDUCTION_FACTOR, hyperband_brackets, maximum_problem
+from clustertune.search.schedulers.ladder import (
+    LOOP,
+    REDUCTION_FACTOR,
+    hyperband_brackets,
+    maximum_problem,
+    taking_turns,
+)
 from clustertune.search.schedulers.promotion import Promotion
 
 
 @dataclass(frozen=True, slots=True)
 class AsyncHyperbandOptions:
-    """How hard trials are culled."""
+    """How hard trials are culled, and how soon each bracket has its turn."""
 
     reduction_factor: int | float = field(default=3, metadata=REDUCTION_FACTOR)
+    loop: int | None = field(default=None, metadata=LOOP)
 
 
 class AsyncHyperband(Promotion):
@@ -37,13 +42,11 @@ class AsyncHyperband(Promotion):
             raise ValueError("async-hyperband needs max_resource")
         eta = options.reduction_factor
         brackets = hyperband_brackets(min_resource, max_resource, eta)
-        # A trial's place in the loop is a function of its number alone: nothing of it needs to be remembered.
-        ends = list(accumulate(bracket.sizes[0] for bracket in brackets))
         super().__init__(
             max_resource=max_resource,
             ladders=[bracket.levels[:-1] for bracket in brackets],
             reduction_factor=eta,
-            ladder_of=lambda trial: bisect_right(ends, trial % ends[-1]),
+            ladder_of=taking_turns([bracket.sizes[0] for bracket in brackets], options.loop),
         )
 
     @staticmethod

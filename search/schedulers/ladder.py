@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate
 from typing import Protocol
 
 REDUCTION_FACTOR: Mapping[str, object] = {
@@ -14,6 +16,14 @@ REDUCTION_FACTOR: Mapping[str, object] = {
     "examples": [4],
 }
 """What is said of this option of all schedulers that halve."""
+
+LOOP: Mapping[str, object] = {
+    "doc": "How many trials it takes until each bracket had its turn, in Hyperband's proportions. Default: as many "
+    "as Hyperband has. Choose fewer where there are fewer trials: else the later brackets never have theirs.",
+    "minimum": 1,
+    "examples": [64],
+}
+"""What is said of this option of all schedulers whose brackets take turns."""
 
 Rank = tuple[float, int]
 
@@ -63,12 +73,29 @@ def hyperband_brackets(min_resource: int, max_resource: int, reduction_factor: f
     factor, s_max = Fraction(str(reduction_factor)), 0
     while min_resource * factor ** (s_max + 1) <= max_resource:
         s_max += 1
-    brackets = []
+    brackets, sizes = [], bracket_sizes(s_max, reduction_factor)
     for s in range(s_max, -1, -1):
-        trials = math.ceil((s_max + 1) * factor**s / (s + 1))
+        trials = sizes[s_max - s]
         levels = [int(max_resource / factor**below) for below in range(s, -1, -1)]
         brackets.append(Bracket.of(levels, trials, reduction_factor))
     return brackets
+
+
+def bracket_sizes(rungs: int, reduction_factor: float) -> list[int]:
+    """How many trials Hyperband's brackets begin with, from the one with s = ``rungs`` to that with 0."""
+    factor = Fraction(str(reduction_factor))
+    return [math.ceil((rungs + 1) * factor**s / (s + 1)) for s in range(rungs, -1, -1)]
+
+
+def taking_turns(sizes: Sequence[int], loop: int | None) -> Callable[[int], int]:
+    """Which bracket a trial is in, by its number alone: nothing of it needs to be remembered.
+
+    The first ``sizes[0]`` are in bracket 0, the next ``sizes[1]`` in 1, …, then it begins anew. They are scaled, so that
+    once around takes about ``loop`` trials, at least one for each.
+    """
+    scale = min(1.0, loop / sum(sizes)) if loop is not None else 1.0
+    ends = list(accumulate(max(1, round(scale * size)) for size in sizes))
+    return lambda trial: bisect_right(ends, trial % ends[-1])
 
 
 def highest_reached(ladder: Sequence[HasLevel], begin: int, resource: int) -> int | None:

@@ -82,7 +82,7 @@ def test_the_example_of_the_guide_is_read_with_units_in_its_names() -> None:
     assert definition.per_trial.demand == Demand(cpus=1, gpus=0.25, gpu_memory_bytes=8 * 2**30)
     assert (definition.stop.time_s, definition.stop.cost_usd) == (7200, 20)
     assert (definition.stop.target, definition.stop.flat) == (0.01, 20)
-    assert definition.scheduler.options == {"reduction_factor": 3, "brackets": 1}
+    assert definition.scheduler.options == {"reduction_factor": 3, "brackets": 1, "loop": None}
     assert definition.objective.sign == 1.0
 
 
@@ -121,7 +121,7 @@ def test_the_plain_form_has_the_names_of_the_file_and_base_units() -> None:
     plain = load(DIGITS).to_plain()
     assert plain["stop"] == {"time": 7200.0, "cost": 20.0, "target": 0.01, "flat": 20}
     assert plain["per_trial"]["gpu_memory"] == 8 * 2**30
-    assert plain["scheduler"] == {"type": "asha", "reduction_factor": 3, "brackets": 1}
+    assert plain["scheduler"] == {"type": "asha", "reduction_factor": 3, "brackets": 1, "loop": None}
     assert plain["space"]["momentum"]["when"] == {"solver": ["sgd"]}
 
 

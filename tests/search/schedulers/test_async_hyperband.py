@@ -19,6 +19,11 @@ def test_new_trials_go_to_the_brackets_as_many_as_hyperband_gives_each() -> None
     assert [asynchronous.target(trial) for trial in range(20)] == [1] * 9 + [3] * 5 + [9] * 3 + [1] * 3
 
 
+def test_a_shorter_loop_keeps_the_proportions() -> None:
+    asynchronous = AsyncHyperband(min_resource=1, max_resource=9, seed=0, options=AsyncHyperbandOptions(loop=8))
+    assert [asynchronous.target(trial) for trial in range(9)] == [1] * 4 + [3] * 2 + [9] + [1] * 2
+
+
 def test_each_bracket_promotes_within_its_own_ladder() -> None:
     asynchronous = scheduler()
     # Bracket 1 is trials 9 to 13, with a rung at 3: of three the best may go on, whatever bracket 2 did there.
