@@ -86,8 +86,8 @@ class Meter:
                     self._improved(now, experiment)
 
     def _improved(self, now: float, experiment: Experiment) -> None:
-        if experiment.best is None:
-            return
+        if experiment.best is None or experiment.best_violation > 0.0:
+            return  # who breaks metric constraints is nobody's result
         self._best, self._best_loss = experiment.best, experiment.best_loss
         self._path.append(
             Incumbent(

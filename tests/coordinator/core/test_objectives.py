@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from clustertune.coordinator.core import facts as f
+from clustertune.coordinator.core.ahead import Ahead, tell
 from clustertune.coordinator.core.objectives import Objectives, excess
 from clustertune.coordinator.core.snapshots import best_trial, front, row, snapshot
 from clustertune.coordinator.replay import Replay
@@ -17,6 +19,7 @@ from clustertune.coordinator.simulation.conditions import Conditions, Machine
 from clustertune.coordinator.simulation.task import Step
 from clustertune.definition.experiment import ExperimentDefinition, MetricConstraint
 from clustertune.model.errors import Mistake
+from clustertune.model.front import Measured
 from clustertune.model.parameters import Float
 from clustertune.model.space import Space
 from clustertune.model.trial import Config, EndReason, ExperimentState, TrialState
@@ -236,3 +239,20 @@ def test_a_trial_that_failed_is_not_on_the_front_for_want_of_a_value() -> None:
     here.end(0, EndReason.RAISED, "boom")
     here.report(1, 1, error=0.5, speed=1.0)
     assert here.experiment().front == (1,)
+
+
+@pytest.mark.parametrize("knows_all", [True, False])
+def test_a_slow_searcher_is_told_all_losses_or_if_it_knows_one_alone_the_standing(knows_all: bool) -> None:
+    heard: list[tuple[Any, ...]] = []
+    methods: dict[str, Any] = {
+        "created": None,
+        "forget": None,
+        "observe": staticmethod(lambda *told: heard.append(told)),
+    }
+    if knows_all:
+        methods["observe_all"] = staticmethod(lambda *told: heard.append(told))
+    ahead = Ahead(Registry.default().make_stand_in(space=Ends().space, seed=0), design=1, initial=0)
+    ahead.observe_all(3, 9, 0.25, Measured(losses=(1.0, 2.0), violation=0.5))
+    ahead.observe_all(3, 9, 0.25, Measured(losses=(1.0, 2.0), violation=0.5))  # its end says nothing new
+    tell(type("Slow", (), methods)(), json.loads(json.dumps(ahead.told)))
+    assert heard == [(3, 9, (1.0, 2.0), 0.5) if knows_all else (3, 9, 0.25)]

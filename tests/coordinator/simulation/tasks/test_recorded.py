@@ -90,6 +90,13 @@ def test_recorded_trials_can_be_simulated_and_come_to_their_recorded_values() ->
     assert watched.outcome.time_s == pytest.approx(12.0)
 
 
+def test_columns_of_several_metrics_that_counted_are_no_parameters() -> None:
+    trials = TRIALS.replace("elapsed_s,", "elapsed_s,loss,metric.trial,").replace(",8.0,sgd", ",8.0,0.25,5,sgd")
+    trials = trials.replace(",adam", ",0.5,5,adam")
+    task = read_recorded(trials, REPORTS, space=SPACE, metric="loss")
+    assert [trial.config["kind"] for trial in task.trials] == ["sgd", "adam", "adam"]
+
+
 def test_another_space_or_metric_is_refused_with_what_is_different() -> None:
     other = Space({"lr": Float(0.0, 1.0), "width": Int(1, 8)})
     with pytest.raises(
