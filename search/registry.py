@@ -12,6 +12,7 @@ from clustertune.model.codec import FieldError, from_plain
 from clustertune.model.errors import Mistake, NoSuchName
 from clustertune.model.space import Space
 from clustertune.model.trial import Value
+from clustertune.search.choosing import Chosen, choose_scheduler, choose_searcher
 from clustertune.search.contracts import Scheduler, Searcher
 from clustertune.search.searchers.spread import StandIn
 
@@ -110,6 +111,14 @@ class Registry:
         """Whether trials may be paused, or cloned, under it. Raises NoSuchName, BrokenPlugin, Mistake."""
         cls = self._schedulers.load(name)
         return bool(cls.pauses(_read_options(cls, name, options))) if hasattr(cls, "pauses") else False
+
+    def choose_searcher(self, *, space: Space, trials: int | None, parallel: int | None, compared: bool) -> Chosen:
+        """What ``auto`` means for ``trials`` at most, so many at once, ``compared`` or not; None: no limit."""
+        return choose_searcher(space=space, trials=trials, parallel=parallel, compared=compared)
+
+    def choose_scheduler(self, *, min_resource: int, max_resource: int | None, trials: int | None) -> Chosen:
+        """What ``auto`` means for trials that report up to ``max_resource``."""
+        return choose_scheduler(min_resource=min_resource, max_resource=max_resource, trials=trials)
 
     def make_searcher(
         self,

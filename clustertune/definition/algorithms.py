@@ -19,7 +19,21 @@ from clustertune.model.space import Space
 
 Kind = Literal["searcher", "scheduler"]
 
+AUTO = "auto"
+"""In the place of a name: the registry chooses."""
+
 _LONGEST_NAME = 64
+
+
+class Chosen(Protocol):
+    """What stands for ``auto``: an algorithm, those of its options that are not defaults, and a part of a sentence."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def options(self) -> Mapping[str, object]: ...
+    @property
+    def because(self) -> str: ...
 
 
 class Registry(Protocol):
@@ -50,6 +64,11 @@ class Registry(Protocol):
         min_resource: int,
         max_resource: int | None,
     ) -> Sequence[tuple[str, str]]: ...
+    def choose_searcher(self, *, space: Space, trials: int | None, parallel: int | None, compared: bool) -> Chosen:
+        """What suits at most ``trials`` (None: no limit), so many at once, ``compared`` at several levels or not."""
+        ...
+
+    def choose_scheduler(self, *, min_resource: int, max_resource: int | None, trials: int | None) -> Chosen: ...
     def scheduler_pauses(self, name: str, options: Mapping[str, object]) -> bool:
         """Whether trials may be paused, or cloned, under it. Raises a Mistake."""
         ...
@@ -67,8 +86,13 @@ def options_class(kind: Kind, name: str, registry: Registry) -> type[Any]:
 def resolve_choice(
     kind: Kind, written: object, registry: Registry, document: Document
 ) -> tuple[dict[str, Any] | None, list[Problem]]:
-    """The choice with all its options, defaults included; None where there is a problem."""
+    """The choice with all its options, defaults included; None where there is a problem. AUTO stays as it is."""
     given = {"type": written} if isinstance(written, str) else written
+    if isinstance(given, dict) and given.get("type") == AUTO:
+        needless = [option for option in given if option != "type"]
+        message = f"auto takes no options; name a {kind} to set them{_known(kind, registry)}"
+        problems = [document.problem((kind, option), message) for option in needless]
+        return (None, problems) if needless else ({"type": AUTO}, [])
     try:
         name = _name(kind, given, registry)
         model = options_model(options_class(kind, name, registry))
@@ -127,7 +151,7 @@ def _name(kind: Kind, given: object, registry: Registry) -> str:
 
 
 def _known(kind: Kind, registry: Registry) -> str:
-    return suggestion("", names(kind, registry))
+    return suggestion("", (AUTO, *names(kind, registry)))
 
 
 def options_model(options: type[Any]) -> type[Section]:

@@ -112,10 +112,14 @@ class Resource(Section):
 
 
 class AlgorithmChoice(Section):
-    """An algorithm by name, with its options, complete and checked. Written as its name, or {type: …, option: …}."""
+    """An algorithm by name, with its options, complete and checked. Written as its name, or {type: …, option: …}.
+
+    ``because`` is a part of a sentence where it was chosen for the user, and empty where the user named it.
+    """
 
     type: Words = Field(description="The name of the algorithm.")
     options: dict[str, Any] = Field(default_factory=dict)
+    because: str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -123,13 +127,13 @@ class AlgorithmChoice(Section):
         if isinstance(written, str):
             return {"type": written}
         if isinstance(written, Mapping):
-            options = {name: value for name, value in written.items() if name != "type"}
-            return {"options": options, **({"type": written["type"]} if "type" in written else {})}
+            own = {name: written[name] for name in ("type", "because") if name in written}
+            return {"options": {name: value for name, value in written.items() if name not in own}, **own}
         return written
 
     @model_serializer
     def _flatten(self) -> dict[str, Any]:
-        return {"type": self.type, **self.options}
+        return {"type": self.type, **self.options, **({"because": self.because} if self.because else {})}
 
 
 class PerTrial(Section):
@@ -276,12 +280,12 @@ class ExperimentDefinition(Section):
     )
     scheduler: AlgorithmChoice = Field(
         default_factory=lambda: AlgorithmChoice(type="fifo"),
-        description="Which trials run further. Default: asha where resource.max is given, else fifo.",
+        description="Which trials run further. Default: auto, which chooses by resource and trials, and says why.",
         examples=["asha"],
     )
     searcher: AlgorithmChoice = Field(
         default_factory=lambda: AlgorithmChoice(type="random"),
-        description="What to try next. Default: random.",
+        description="What to try next. Default: auto, which chooses by space, trials and parallel, and says why.",
         examples=["sobol"],
     )
     trials: Trials = Field(

@@ -9,14 +9,15 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from clustertune.definition.algorithms import Registry, options_model, resolve_choice
+from clustertune.definition.algorithms import AUTO, Registry, options_model, resolve_choice
+from clustertune.definition.automatic import with_algorithms_chosen
 from clustertune.definition.checks import environment_problems, experiment_problems, name_problem, valid_name
 from clustertune.definition.cluster import BuiltInProviders, ClusterDefinition, Providers
 from clustertune.definition.document import Document, FieldPath, read_document
 from clustertune.definition.experiment import NO_OBJECTIVE, ExperimentDefinition
 from clustertune.definition.fields import found
 from clustertune.definition.origin import Origin
-from clustertune.definition.overrides import apply_overrides, is_given
+from clustertune.definition.overrides import apply_overrides
 from clustertune.definition.storage import storage_problem
 from clustertune.definition.translation import NOT_YET, field_names, translate, unknown_field
 from clustertune.model.errors import DefinitionMistake, Mistake, Problem
@@ -73,6 +74,7 @@ def inspect_experiment(
     document, broken = _resolve_algorithms(document, registry)
     declared = document.tree.get("space")
     definition, document, broken = _validate(document, broken)
+    definition = with_algorithms_chosen(definition, registry, broken=broken)
     names = declared if isinstance(declared, dict) else ()
     document = _with_found(document, experiment_problems(definition, registry, broken=broken, declared=names))
     return Inspected(definition.from_origin(Origin(document)), in_order(document.problems))
@@ -121,8 +123,8 @@ def _with_defaults(document: Document, source: Path | str) -> Document:
     """Defaults that depend on other fields."""
     document = _named(document, source, "experiment")
     tree = dict(document.tree)
-    tree.setdefault("scheduler", "asha" if is_given(tree, "resource", "max") else "fifo")
-    tree.setdefault("searcher", "random")
+    tree.setdefault("scheduler", AUTO)
+    tree.setdefault("searcher", AUTO)
     searcher = tree["searcher"]
     if "trials" not in tree and "grid" in (searcher, searcher.get("type") if isinstance(searcher, dict) else None):
         tree["trials"] = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -120,11 +120,3 @@ def _is_there(tree: Any, path: FieldPath) -> bool:
     for part in path:
         tree = _peek(tree, part)
     return tree is not None
-
-
-def is_given(tree: Mapping[str, Any], *path: str) -> bool:
-    """Whether there is a value other than null at ``path``."""
-    found: Any = tree
-    for part in path:
-        found = found.get(part) if isinstance(found, dict) else None
-    return found is not None

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from clustertune.definition.algorithms import Kind, Registry, names, options_class, options_model
+from clustertune.definition.algorithms import AUTO, Kind, Registry, names, options_class, options_model
 from clustertune.definition.cluster import BuiltInProviders, ClusterDefinition, Providers
 from clustertune.definition.experiment import NAME_PATTERN, ExperimentDefinition
 
@@ -42,10 +42,7 @@ def _experiment(registry: Registry) -> dict[str, Any]:
     fields["objective"] = {"$ref": "#/$defs/Objective", **about}
     schema["oneOf"] = [{"required": ["objective"]}, {"required": ["objectives"]}]
     schema["$defs"]["Run"]["oneOf"] = [{"required": ["call"]}, {"required": ["command"]}]
-    # The defaults of these depend on other fields, as their descriptions say.
-    for name in ("scheduler", "name"):
-        fields[name].pop("default", None)
-    fields["searcher"]["default"] = "random"
+    fields["name"].pop("default", None)  # that of the file
     return schema
 
 
@@ -73,7 +70,7 @@ def _algorithm_field(kind: Kind, field: dict[str, Any], registry: Registry) -> d
     known = names(kind, registry)
     choices = [_algorithm(name, summary(name), options_class(kind, name, registry)) for name in known]
     kept: dict[str, Any] = {key: field[key] for key in ("description", "examples") if key in field}
-    return {**kept, "oneOf": [{"enum": list(known)}, *choices]}
+    return {**kept, "default": AUTO, "oneOf": [{"enum": [AUTO, *known]}, *choices]}
 
 
 def _algorithm(name: str, summary: str, options: type[Any]) -> dict[str, Any]:

@@ -33,8 +33,15 @@ class Experiments:
                 first=taken.first if taken is not None else (),
             )
         )
+        experiment = self._desk.state.experiments[event.experiment]
+        for kind, choice in (
+            ("searcher", experiment.definition.searcher),
+            ("scheduler", experiment.definition.scheduler),
+        ):
+            if choice.because:
+                self._desk.say(experiment, "info", "experiment", f"{kind} {choice.type}: {choice.because}")
         if taken is not None:
-            self._desk.say(self._desk.state.experiments[event.experiment], "info", "experiment", taken.text)
+            self._desk.say(experiment, "info", "experiment", taken.text)
 
     def _taken_over(self, event: e.Submitted) -> WarmStart | None:
         if not event.definition.get("warm_start"):

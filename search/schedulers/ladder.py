@@ -90,8 +90,8 @@ def bracket_sizes(rungs: int, reduction_factor: float) -> list[int]:
 def taking_turns(sizes: Sequence[int], loop: int | None) -> Callable[[int], int]:
     """Which bracket a trial is in, by its number alone: nothing of it needs to be remembered.
 
-    The first ``sizes[0]`` are in bracket 0, the next ``sizes[1]`` in 1, …, then it begins anew. They are scaled, so that
-    once around takes about ``loop`` trials, at least one for each.
+    The first ``sizes[0]`` are in bracket 0, the next ``sizes[1]`` in 1, …, then it begins anew. The sizes are scaled so
+    that once around takes about ``loop`` trials, at least one for each.
     """
     scale = min(1.0, loop / sum(sizes)) if loop is not None else 1.0
     ends = list(accumulate(max(1, round(scale * size)) for size in sizes))

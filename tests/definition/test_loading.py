@@ -89,14 +89,33 @@ def test_the_example_of_the_guide_is_read_with_units_in_its_names() -> None:
 def test_the_smallest_experiment_gets_sensible_defaults(write: Write) -> None:
     definition = load(write(SMALL))
     assert definition.name == "my-experiment"
-    assert (definition.scheduler.type, definition.searcher.type) == ("fifo", "random")
+    assert (definition.scheduler.type, definition.searcher.type) == ("fifo", "bayesian")
     assert (definition.trials, definition.retries, definition.seed, definition.workdir) == (64, 0, 0, ".")
     assert (definition.resource.name, definition.resource.min, definition.resource.max) == ("step", 1, None)
     assert (definition.grace_s, definition.trial_time_s, definition.parallel) == (10, None, None)
 
 
-def test_a_known_maximum_makes_asha_the_scheduler() -> None:
-    assert load(SMALL + "resource: {max: 81}\n").scheduler.type == "asha"
+def test_what_is_chosen_automatically_is_complete_and_says_why() -> None:
+    scheduler = load(SMALL + "resource: {max: 81}\n").scheduler
+    assert scheduler.type == "asha"
+    assert scheduler.options == {"reduction_factor": 3, "brackets": 5, "loop": 64}
+    assert "take turns" in scheduler.because
+    written = load(SMALL + "resource: {max: 81}\nscheduler: {type: auto}\nsearcher: auto\n")
+    assert written.scheduler == scheduler
+    assert written.searcher.because
+
+
+def test_a_searcher_of_the_users_own_is_not_explained_and_auto_takes_no_options() -> None:
+    definition = load(SMALL + "searcher: random\n")
+    assert (definition.searcher.type, definition.searcher.because) == ("random", "")
+    assert "because" not in definition.to_plain()["searcher"]
+    assert problem(SMALL, ("searcher", "{type: auto, points: 3}")).message.startswith("auto takes no options")
+    assert "no such" in problem(SMALL, ("searcher", "{type: random, because: mine}")).message
+
+
+@pytest.mark.parametrize("broken", ["trials: -3\n", "resource: {max: x}\n", "parallel: 0\n"])
+def test_what_an_automatic_choice_depends_on_is_the_only_thing_said_to_be_wrong(broken: str) -> None:
+    assert problem(SMALL + broken).path in ("trials", "resource.max", "parallel")
 
 
 def test_a_grid_has_no_other_limit_than_its_own_unless_one_is_given() -> None:
@@ -194,7 +213,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_line(write: Write) -> None:
         ("resource", "{min: 10, max: 3}", "min is 10 and max is 3"),
         ("resource.max", "0", "must be at least 1, found 0"),
         ("scheduler", "asha", "add resource: {max: …}, or use fifo"),
-        ("scheduler", "{reduction_factor: 4}", "type is missing; known: asha, asha-promotion, async-hyperband, fifo"),
+        ("scheduler", "{reduction_factor: 4}", "type is missing; known: asha, asha-promotion, async-hyperband, auto"),
         ("scheduler", "hyperbanding", "there is no scheduler called 'hyperbanding'; did you mean 'hyperband'?"),
         ("scheduler", "[asha]", "expected a name or a mapping with a type, found a list"),
         ("searcher", "{type: grid, points: 1}", "must be at least 2, found 1"),

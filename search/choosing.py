@@ -1,0 +1,65 @@
+"""What ``auto`` means: which searcher and which scheduler suit an experiment, and why.
+
+What is chosen follows from the definition alone, so that it can be read before anything runs. The figures behind the
+rules are in docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from clustertune.model.space import Space
+from clustertune.search.schedulers.ladder import bracket_sizes, rung_levels
+from clustertune.search.searchers.bayesian import design_size
+
+_FACTOR = 3
+
+_DESIGNS = 2
+"""A model pays where there are this many times as many trials as it needs before its first proposal."""
+
+_ROUNDS = 4
+"""A model pays where trials come in so many rounds at least: what runs at once cannot learn from each other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """An algorithm by name, with the options that are not its defaults. ``because`` is part of a sentence."""
+
+    type: str
+    options: Mapping[str, object] = field(default_factory=dict)
+    because: str
+
+
+def choose_scheduler(*, min_resource: int, max_resource: int | None, trials: int | None) -> Chosen:
+    """``trials``: how many there may be at most; None: without limit."""
+    if max_resource is None:
+        return Chosen(type="fifo", because="without resource.max there are no levels at which to compare trials")
+    rungs = len(rung_levels(min_resource, max_resource, _FACTOR))
+    if rungs == 0:
+        return Chosen(type="fifo", because=f"there is no level between {min_resource} and {max_resource}")
+    options: dict[str, object] = {"reduction_factor": _FACTOR, "brackets": rungs + 1}
+    if trials is not None and trials < sum(bracket_sizes(rungs, _FACTOR)):
+        options["loop"] = trials
+    because = (
+        "trials that do worse than others at the same level are stopped; groups of them take turns to be compared "
+        "later, or never, lest early values mislead"
+    )
+    return Chosen(type="asha", options=options, because=because)
+
+
+def choose_searcher(*, space: Space, trials: int | None, parallel: int | None, compared: bool) -> Chosen:
+    """``parallel``: how many trials may run at once, where that is limited. ``compared``: at several levels."""
+    if space.size is not None and (trials is None or space.size <= trials):
+        what = "the only configuration" if space.size == 1 else f"all {space.size} configurations"
+        return Chosen(type="random", because=f"{what} of this space will be tried, each once")
+    if compared:
+        return Chosen(type="random", because="where most trials are stopped early, many find what a model would")
+    needed = _DESIGNS * design_size(space)
+    if trials is not None and trials < needed:
+        return Chosen(
+            type="random", because=f"{trials} trials are too few to learn from in this space ({needed} would do)"
+        )
+    if trials is not None and parallel is not None and trials < _ROUNDS * parallel:
+        return Chosen(type="random", because=f"with {parallel} trials at once, few of {trials} could learn from others")
+    return Chosen(type="bayesian", because="every trial runs to its end, so each is worth choosing well")
