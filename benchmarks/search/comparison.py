@@ -132,6 +132,21 @@ class Comparison:
         found = [self.regrets(task, strategy, share) for task in self.tasks]
         return mean(map(median, found)) if all(found) else None
 
+    def short_of_random(self, strategy: str) -> float | None:
+        """The share of runs whose end is worse than that of random search with the same seed; None where there is none.
+
+        Whoever stops trials that would have been good falls short, however long it runs.
+        """
+        short = [
+            own > other
+            for task in self.tasks
+            for seeds in [self.seeds(task, [strategy, self.random])]
+            for own, other in zip(
+                self.values(task, strategy, 1.0, seeds), self.values(task, self.random, 1.0, seeds), strict=True
+            )
+        ]
+        return mean(short) if short else None
+
     @cached_property
     def tests(self) -> Sequence[Tested]:
         """The default against random search and each peer on each task; corrected over all of these together."""
@@ -172,6 +187,7 @@ class Comparison:
                 name: {
                     "mean_rank": {share: self.mean_rank(name, share) for share in SHARES},
                     "mean_regret": {share: self.mean_regret(name, share) for share in SHARES},
+                    "short_of_random": self.short_of_random(name),
                     "regret": {
                         task: {share: median(found) for share in SHARES if (found := self.regrets(task, name, share))}
                         for task in self.tasks

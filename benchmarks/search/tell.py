@@ -45,6 +45,7 @@ def _overall(comparison: Comparison, cells: Sequence[Mapping[str, Any]]) -> str:
         "strategy",
         *(f"rank at {share:g}" for share in SHARES),
         "regret at 1",
+        "short of random",
         "seeds",
         "trials",
         "decision, ms",
@@ -61,6 +62,7 @@ def _overall(comparison: Comparison, cells: Sequence[Mapping[str, Any]]) -> str:
                 f"**{name}**" if name == comparison.default else name,
                 *(_number(comparison.mean_rank(name, share)) for share in SHARES),
                 _number(comparison.mean_regret(name, 1.0)),
+                _share(comparison.short_of_random(name)),
                 str(comparison.complete_seeds(name)),
                 f"{median(cell['trials'] for cell in own):.0f}" if own else "",
                 f"{1e3 * sum(cell['deciding_s'] for cell in own) / max(1, trials):.3g}",
@@ -127,6 +129,10 @@ def _tests(tests: Iterable[Tested]) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -39,6 +39,14 @@ def test_ranks_are_over_seeds_then_over_tasks() -> None:
     assert found.mean_rank("peer", 1.0) == pytest.approx((2 + (1 + 2 + 2) / 3) / 2)
 
 
+def test_who_ends_worse_than_random_search_with_the_same_seed_falls_short_of_it() -> None:
+    found = compared()
+    assert found.short_of_random("ours") == 3 / 6
+    assert found.short_of_random("peer") == 2 / 6
+    assert found.short_of_random("random") == 0.0
+    assert found.short_of_random("nobody") is None
+
+
 def test_before_anything_was_found_all_are_equal() -> None:
     assert compared().mean_rank("ours", 0.1) == 2.0
 
