@@ -76,9 +76,9 @@ class Answers:
                 await self._coordinator.results.settle(name)
         return self._coordinator.view(experiment, after)
 
-    def best(self, name: str) -> BestTrial:
-        """Raises NoSuchName for an experiment, Mistake where there is no best trial yet."""
-        return best_trial(self._coordinator.core, self.experiment(name))
+    def best(self, name: str, trial: int | None = None) -> BestTrial:
+        """The best, or the one of that number. Raises NoSuchName for an experiment, Mistake where there is none yet."""
+        return best_trial(self._coordinator.core, self.experiment(name), trial)
 
     def rows(self, name: str, offset: int, limit: int) -> list[TrialRow]:
         experiment, now = self.experiment(name), self._coordinator.now()

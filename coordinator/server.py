@@ -152,10 +152,10 @@ def _reading(app: FastAPI, coordinator: Coordinator, answers: Answers) -> None:
         return PlainTextResponse(path.read_text())
 
     @app.get("/v1/experiments/{name}/best")
-    async def best(name: str) -> Response:
-        """The incumbent: its configuration, what ran, and what it left behind."""
+    async def best(name: str, trial: int | None = None) -> Response:
+        """The incumbent, or another trial: its configuration, what ran, and what it left behind."""
         await coordinator.committed()
-        return JSONResponse(to_plain(answers.best(name)))
+        return JSONResponse(to_plain(answers.best(name, trial)))
 
     @app.get("/v1/experiments/{name}/trials/{trial}/log")
     async def log(name: str, trial: int, attempt: int = 0, offset: int = 0, limit: int = 65536) -> Response:

@@ -27,12 +27,19 @@ def best(
         Path | None,
         typer.Option("--to", metavar="DIR", help="A new folder for its configuration, checkpoint, result, provenance."),
     ] = None,
+    trial_number: Annotated[
+        int | None,
+        typer.Option(
+            "--trial", metavar="N", help="Another trial than the best: one that you like better on the front."
+        ),
+    ] = None,
     cluster: options.Cluster = None,
     as_json: options.Json = False,
 ) -> None:
     """Show the best trial: its configuration, what ran, and what it left; --to brings all of it.
 
-    Of several objectives the front is shown, and the compromise on it, which is nearest to the best of each.
+    Of several objectives the front is shown, and the compromise on it, which is nearest to the best of each. Only of
+    the best trial, and of those on the front, checkpoints are kept for certain.
     """
     from clustertune.cli.places import TO_LOOK_AT, find
     from clustertune.cli.printing import print_json, show
@@ -42,19 +49,20 @@ def best(
     if to is not None and to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise Mistake(f"{to} exists and is not an empty folder; name another, or remove it")
     found = find(name, cluster, TO_LOOK_AT)
-    trial = found.coordinator.best(found.name)
+    trial = found.coordinator.best(found.name, trial_number)
     if to is not None:
         trial = _bring(found, trial, to)
     if as_json:
         print_json(trial)
     else:
-        if trial.front:
+        if trial.front and trial_number is None:
             show(front_table(trial.front, trial.objectives, trial.trial, trial.resource_name), "")
         show(best_trial(trial))
         if to is not None:
             print(f"all of it is in {to}")
         elif trial.artifacts:
-            print(f"`clustertune best {found.name} --to DIR` brings it")
+            which = f" --trial {trial.trial}" if trial.named else ""
+            print(f"`clustertune best {found.name}{which} --to DIR` brings it")
 
 
 def _bring(found: Found, trial: BestTrial, to: Path) -> BestTrial:
@@ -94,7 +102,7 @@ def _settled(found: Found, trial: BestTrial) -> BestTrial:
             told = True
             warn(f"waiting for what trial {trial.trial} left to be stored …")
         time.sleep(_POLL_S)
-        trial = found.coordinator.best(found.name)
+        trial = found.coordinator.best(found.name, trial.trial if trial.named else None)
     return trial
 
 

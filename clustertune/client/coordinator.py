@@ -99,9 +99,9 @@ class Coordinator(AbstractContextManager["Coordinator"]):
         path = f"/v1/experiments/{quote(name, safe='')}/trials/{trial}/log"
         return _read(LogPage, self._get(path, attempt=attempt, offset=offset, limit=limit))
 
-    def best(self, name: str) -> BestTrial:
-        """The incumbent, what ran, and what it left. Raises Mistake where nothing was reported yet."""
-        return _read(BestTrial, self._get(f"/v1/experiments/{quote(name, safe='')}/best"))
+    def best(self, name: str, trial: int | None = None) -> BestTrial:
+        """The incumbent, or another trial, what ran and what it left. Raises Mistake where it reported nothing yet."""
+        return _read(BestTrial, self._get(f"/v1/experiments/{quote(name, safe='')}/best", trial=trial))
 
     def checkpoint(self, name: str, digest: str) -> Offer:
         """What a checkpoint is made of, and where each part is."""

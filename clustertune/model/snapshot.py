@@ -169,7 +169,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class BestTrial:
-    """The incumbent and all that is known of it.
+    """The incumbent, or a trial that was ``named`` by its number, and all that is known of it.
 
     ``provenance`` is what ran: code, interpreter, packages, machine; ``told`` what the program said of itself.
     ``ended``: the trial will leave nothing more. Where there are several ``objectives`` it is the compromise on the
@@ -196,6 +196,7 @@ class BestTrial:
     front: tuple[FrontPoint, ...] = ()
     values: Mapping[str, float] = field(default_factory=dict)
     broken: tuple[str, ...] = ()
+    named: bool = False
 
 
 @dataclass(frozen=True)

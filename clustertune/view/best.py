@@ -18,29 +18,40 @@ _LONGEST_TEXT = 200
 
 def best_trial(trial: BestTrial) -> Text:
     """Configuration first, then where it came from."""
-    head = lead(trial, trial.metric, front=len(trial.front))
+    named = f"trial {trial.trial}:" if trial.named else ""
+    head = lead(trial, trial.metric, front=len(trial.front), named=named)
     head.append(f" (trial {trial.trial}, {one_line(trial.resource_name)} {trial.resource}, {trial.state.value})")
     width = max(map(len, map(one_line, trial.config)), default=0)
     lines = [
         head,
-        *trouble(trial),
+        *(_breaks(trial) if trial.named else trouble(trial)),
         *(Text(f"  {one_line(name):<{width}}  {setting(value)}") for name, value in trial.config.items()),
     ]
     lines += [_labelled(label, text) for label, text in _about(trial)]
     return Text("\n").join(lines)
 
 
+def _breaks(trial: BestTrial) -> list[Text]:
+    return [Text(f"it breaks constraints: {', '.join(map(one_line, trial.broken))}", "yellow")] if trial.broken else []
+
+
 def _about(trial: BestTrial) -> Iterator[tuple[str, str]]:
     for artifact in trial.artifacts:
         yield artifact.kind.value, _artifact(trial, artifact)
     if not trial.artifacts:
-        yield "checkpoint", "none: the program took none" if trial.ended else "none yet"
+        yield "checkpoint", _no_checkpoint(trial)
     if trial.problem:
         yield "problem", trial.problem
     yield from _provenance(trial.provenance)
     for name, text in trial.told.items():
         yield one_line(name), _shortened(one_line(text))
     yield "seed", str(trial.seed)
+
+
+def _no_checkpoint(trial: BestTrial) -> str:
+    if not trial.ended:
+        return "none yet"
+    return "none is kept of it" if trial.named else "none: the program took none"
 
 
 def _shortened(text: str) -> str:

@@ -25,13 +25,13 @@ class Best(Protocol):
     def broken(self) -> Sequence[str]: ...
 
 
-def lead(best: Best, metric: str, *, front: int = 0, gap: str = " ") -> Text:
+def lead(best: Best, metric: str, *, front: int = 0, gap: str = " ", named: str = "") -> Text:
     """``best error 0.03``; with a front ``front of 5 trials, compromise error 0.03, latency_ms 12``.
 
-    ``gap`` is what stands before a value that is alone.
+    ``gap`` is what stands before a value that is alone; ``named`` are the first words of one that need not be the best.
     """
     values, style = _values(best, metric), "bold yellow" if best.broken else "bold green"
-    line, before = Text(title(front, kept=not best.broken)), gap if len(values) == 1 else " "
+    line, before = Text(named or title(front, kept=not best.broken)), gap if len(values) == 1 else " "
     for index, (name, value) in enumerate(values.items()):
         line.append(", " if index else " ").append(one_line(name), "bold").append(f"{before}{number(value)}", style)
     return line

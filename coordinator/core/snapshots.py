@@ -91,13 +91,28 @@ def snapshot(
 def incumbent(experiment: Experiment) -> Incumbent | None:
     if experiment.best is None:
         return None
+    return _told(experiment, experiment.trials[experiment.best], experiment.best_loss, experiment.best_resource)
+
+
+def _standing(experiment: Experiment, number: int) -> Incumbent | None:
+    """What any trial came to."""
+    if not 0 <= number < len(experiment.trials):
+        there = f"its trials are 0 to {len(experiment.trials) - 1}" if experiment.trials else "it has none yet"
+        raise Mistake(f"{experiment.name} has no trial {number}; {there}")
+    trial = experiment.trials[number]
+    if not math.isfinite(trial.best_loss):
+        return None
+    return _told(experiment, trial, trial.best_loss, trial.best_resource or 0)
+
+
+def _told(experiment: Experiment, trial: Trial, loss: float, resource: int) -> Incumbent:
     return Incumbent(
-        trial=experiment.best,
-        value=experiment.sign * experiment.best_loss,
-        resource=experiment.best_resource,
-        config=experiment.trials[experiment.best].config,
-        values=experiment.trials[experiment.best].values or {},
-        broken=_broken(experiment, experiment.trials[experiment.best]),
+        trial=trial.number,
+        value=experiment.sign * loss,
+        resource=resource,
+        config=trial.config,
+        values=trial.values or {},
+        broken=_broken(experiment, trial),
     )
 
 
@@ -118,11 +133,13 @@ def _broken(experiment: Experiment, trial: Trial) -> tuple[str, ...]:
     return tuple(experiment.objectives.broken(trial.values))
 
 
-def best_trial(core: Core, experiment: Experiment) -> BestTrial:
-    """Raises Mistake where nothing finite was reported yet."""
-    best = incumbent(experiment)
+def best_trial(core: Core, experiment: Experiment, number: int | None = None) -> BestTrial:
+    """The incumbent, or trial ``number``. Raises Mistake where it is not there, or reported nothing finite yet."""
+    best = incumbent(experiment) if number is None else _standing(experiment, number)
     if best is None:
-        raise Mistake(f"no trial of {experiment.name} has reported {finite_report(experiment.definition)}")
+        who = f"no trial of {experiment.name}" if number is None else f"trial {number} of {experiment.name}"
+        verb = "has" if number is None else "has not"
+        raise Mistake(f"{who} {verb} reported {finite_report(experiment.definition)}")
     trial = experiment.trials[best.trial]
     found = [kept for kept in (trial.newest(), trial.newest(SavedKind.RESULT)) if kept is not None]
     return BestTrial(
@@ -145,6 +162,7 @@ def best_trial(core: Core, experiment: Experiment) -> BestTrial:
         front=front(experiment),
         values=best.values,
         broken=best.broken,
+        named=number is not None,
         problem="; ".join(dict.fromkeys(kept.trouble for kept in found if kept.trouble and not kept.stored)),
     )
 

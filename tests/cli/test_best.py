@@ -49,6 +49,19 @@ def test_the_best_trial_comes_home_with_all_that_it_left(cli: Cli) -> None:
     assert all(artifact["stored"] for artifact in best["artifacts"])
 
 
+def test_another_trial_is_named_by_its_number(cli: Cli) -> None:
+    cli("tune", cli.experiment(SAVING))
+    best = json.loads(cli("best", "--json").stdout)
+    other = next(number for number in (0, 1) if number != best["trial"])
+    shown = cli("best", "--trial", str(other)).stdout
+    assert shown.startswith(f"trial {other}: loss ")
+    assert "none is kept of it" in shown
+    cli("best", "--trial", str(best["trial"]), "--to", "named")
+    assert json.loads((cli.folder / "named" / "config.json").read_text()) == best["config"]
+    assert (cli.folder / "named" / "checkpoint" / "deep").is_dir()
+    assert "has no trial 99; its trials are 0 to " in cli("best", "--trial", "99", check=2).stderr
+
+
 def test_only_the_best_trials_checkpoint_is_kept(cli: Cli) -> None:
     cli("tune", cli.experiment(SAVING))
     cli("best", "--to", "best")
