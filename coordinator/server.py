@@ -7,6 +7,7 @@ import hmac
 import json
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -19,7 +20,7 @@ from clustertune.coordinator.core.state import Experiment
 from clustertune.coordinator.files_routes import reading
 from clustertune.coordinator.files_streams import Streams
 from clustertune.coordinator.refusal import Refusal
-from clustertune.definition import ExperimentDefinition, Registry, check_experiment
+from clustertune.definition import AUTO, ExperimentDefinition, Registry, check_experiment, with_algorithms_chosen
 from clustertune.model.codec import FieldError, from_plain, to_plain
 from clustertune.model.errors import (
     DefinitionMistake,
@@ -85,7 +86,8 @@ def _experiments(app: FastAPI, coordinator: Coordinator, answers: Answers, regis
             submission: Submission = from_plain(Submission, await _body(request))
         except FieldError as error:
             raise Refusal(422, f"this is no submission: {error}") from error
-        definition = ExperimentDefinition.from_plain(submission.definition)
+        plain = {"searcher": AUTO, "scheduler": AUTO, **submission.definition}
+        definition = with_algorithms_chosen(ExperimentDefinition.from_plain(plain), registry)
         if problems := check_experiment(definition, registry=registry):
             raise DefinitionMistake(problems)
         wanted = [*definition.secrets, *coordinator.cluster.secrets]
@@ -93,7 +95,7 @@ def _experiments(app: FastAPI, coordinator: Coordinator, answers: Answers, regis
         if missing:
             raise Refusal(422, f"no value was given for the secrets {', '.join(missing)}")
         await _check_storage(coordinator, definition)
-        name = await answers.submit(submission, definition.name)
+        name = await answers.submit(replace(submission, definition=definition.to_plain()), definition.name)
         return JSONResponse({"name": name}, status_code=201)
 
     @app.get("/v1/experiments/{name}")

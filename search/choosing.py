@@ -21,6 +21,15 @@ _DESIGNS = 2
 _ROUNDS = 4
 """A model pays where trials come in so many rounds at least: what runs at once cannot learn from each other."""
 
+_LOOP = 150
+"""Brackets take turns within so many trials at most: where levels span a wide range, Hyperband's loop has thousands."""
+
+_TRIED_OUT = 64
+"""Without a limit, a space of so many configurations at most is tried out whole."""
+
+_HALVING = frozenset({"asha", "asha-promotion", "async-hyperband", "successive-halving", "hyperband"})
+_CHANGING = frozenset({"population-based", "population-based-replay"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
@@ -39,8 +48,9 @@ def choose_scheduler(*, min_resource: int, max_resource: int | None, trials: int
     if rungs == 0:
         return Chosen(type="fifo", because=f"there is no level between {min_resource} and {max_resource}")
     options: dict[str, object] = {"reduction_factor": _FACTOR, "brackets": rungs + 1}
-    if trials is not None and trials < sum(bracket_sizes(rungs, _FACTOR)):
-        options["loop"] = trials
+    loop = min(_LOOP, trials or _LOOP)
+    if loop < sum(bracket_sizes(rungs, _FACTOR)):
+        options["loop"] = loop
     because = (
         "trials that do worse than others at the same level are stopped; groups of them take turns to be compared "
         "later, or never, lest early values mislead"
@@ -48,18 +58,25 @@ def choose_scheduler(*, min_resource: int, max_resource: int | None, trials: int
     return Chosen(type="asha", options=options, because=because)
 
 
-def choose_searcher(*, space: Space, trials: int | None, parallel: int | None, compared: bool) -> Chosen:
-    """``parallel``: how many trials may run at once, where that is limited. ``compared``: at several levels."""
-    if space.size is not None and (trials is None or space.size <= trials):
-        what = "the only configuration" if space.size == 1 else f"all {space.size} configurations"
-        return Chosen(type="random", because=f"{what} of this space will be tried, each once")
-    if compared:
-        return Chosen(type="random", because="where most trials are stopped early, many find what a model would")
-    needed = _DESIGNS * design_size(space)
+def choose_searcher(*, space: Space, trials: int | None, parallel: int | None, scheduler: str, earlier: bool) -> Chosen:
+    """``parallel``: how many trials may run at once, where that is limited. ``earlier``: whether there is a past."""
+    if space.size is not None and space.size <= (_TRIED_OUT if trials is None else trials):
+        return _chance(_all_of(space.size))
+    if scheduler in _CHANGING:
+        return _chance(f"{scheduler} changes the configurations that it begins with")
+    if scheduler in _HALVING:
+        return _chance("where most trials are stopped early, many find what a model would")
+    needed = design_size(space) * (1 if earlier else _DESIGNS)
     if trials is not None and trials < needed:
-        return Chosen(
-            type="random", because=f"{trials} trials are too few to learn from in this space ({needed} would do)"
-        )
+        return _chance(f"too few trials to learn from in this space: {needed} would do")
     if trials is not None and parallel is not None and trials < _ROUNDS * parallel:
-        return Chosen(type="random", because=f"with {parallel} trials at once, few of {trials} could learn from others")
-    return Chosen(type="bayesian", because="every trial runs to its end, so each is worth choosing well")
+        return _chance(f"with {parallel} trials at once, few of {trials} could learn from others")
+    return Chosen(type="bayesian", because="trials are trained alike, so each is worth choosing well")
+
+
+def _all_of(size: int) -> str:
+    return "there is one configuration" if size == 1 else f"all {size} configurations of this space will be tried"
+
+
+def _chance(because: str) -> Chosen:
+    return Chosen(type="random", because=because)

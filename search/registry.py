@@ -112,9 +112,14 @@ class Registry:
         cls = self._schedulers.load(name)
         return bool(cls.pauses(_read_options(cls, name, options))) if hasattr(cls, "pauses") else False
 
-    def choose_searcher(self, *, space: Space, trials: int | None, parallel: int | None, compared: bool) -> Chosen:
-        """What ``auto`` means for ``trials`` at most, so many at once, ``compared`` or not; None: no limit."""
-        return choose_searcher(space=space, trials=trials, parallel=parallel, compared=compared)
+    def choose_searcher(
+        self, *, space: Space, trials: int | None, parallel: int | None, scheduler: str, earlier: bool
+    ) -> Chosen:
+        """What ``auto`` means beside a scheduler, for ``trials`` at most, ``parallel`` of them at once; None: no limit.
+
+        ``earlier``: whether there are earlier experiments to begin with.
+        """
+        return choose_searcher(space=space, trials=trials, parallel=parallel, scheduler=scheduler, earlier=earlier)
 
     def choose_scheduler(self, *, min_resource: int, max_resource: int | None, trials: int | None) -> Chosen:
         """What ``auto`` means for trials that report up to ``max_resource``."""
@@ -182,7 +187,7 @@ class _Kind:
         # Reading what is installed costs tens of milliseconds: only for names that are not ours.
         installed = self._installed()
         if name not in installed:
-            raise NoSuchName(self._kind, name, self.names())
+            raise NoSuchName(self._kind, name, (*self.names(), "auto"))
         return self._load_installed(installed[name])
 
     def _load_installed(self, entry: EntryPoint) -> Any:

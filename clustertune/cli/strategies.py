@@ -39,7 +39,7 @@ def strategies(path: Path, wanted: Wanted) -> list[Strategy]:
         return _named([_load(path, wanted, *pair) for pair in named])
     plain = [("random", "fifo"), *([("random", "asha")] if own.resource.max is not None else [])]
     others = [_load(path, wanted, *pair) for pair in plain]
-    different = [x for x in others if (x.searcher, x.scheduler) != (own.searcher, own.scheduler)]
+    different = [x for x in others if _chosen(x) != _chosen(own)]
     return _named([own, *different])
 
 
@@ -88,8 +88,12 @@ def _named(definitions: Sequence[ExperimentDefinition]) -> list[Strategy]:
     return [Strategy(name=name, definition=x) for name, x in zip(names, definitions, strict=True)]
 
 
+def _chosen(definition: ExperimentDefinition) -> object:
+    return [(choice.type, choice.options) for choice in (definition.searcher, definition.scheduler)]
+
+
 def _with_options(choice: AlgorithmChoice) -> str:
-    options = ", ".join(f"{name} {value}" for name, value in choice.options.items())
+    options = ", ".join(f"{name} {value}" for name, value in choice.options.items() if value is not None)
     return f"{choice.type} ({options})" if options else choice.type
 
 

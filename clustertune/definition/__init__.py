@@ -1,6 +1,7 @@
 """YAML to typed definitions, with located errors; JSON Schema."""
 
-from clustertune.definition.algorithms import Registry
+from clustertune.definition.algorithms import AUTO, Registry
+from clustertune.definition.automatic import with_algorithms_chosen
 from clustertune.definition.cluster import ClusterDefinition, Providers
 from clustertune.definition.experiment import AlgorithmChoice, ExperimentDefinition
 from clustertune.definition.loading import (
@@ -17,6 +18,7 @@ from clustertune.definition.program import check_program, interpreter_problem
 from clustertune.definition.schema import json_schema
 
 __all__ = [
+    "AUTO",
     "AlgorithmChoice",
     "ClusterDefinition",
     "ExperimentDefinition",
@@ -33,4 +35,5 @@ __all__ = [
     "load_cluster",
     "load_experiment",
     "saves_when_asked",
+    "with_algorithms_chosen",
 ]

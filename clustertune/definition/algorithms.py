@@ -64,8 +64,10 @@ class Registry(Protocol):
         min_resource: int,
         max_resource: int | None,
     ) -> Sequence[tuple[str, str]]: ...
-    def choose_searcher(self, *, space: Space, trials: int | None, parallel: int | None, compared: bool) -> Chosen:
-        """What suits at most ``trials`` (None: no limit), so many at once, ``compared`` at several levels or not."""
+    def choose_searcher(
+        self, *, space: Space, trials: int | None, parallel: int | None, scheduler: str, earlier: bool
+    ) -> Chosen:
+        """What suits a scheduler and at most ``trials`` (None: no limit), so many at once, with a past or without."""
         ...
 
     def choose_scheduler(self, *, min_resource: int, max_resource: int | None, trials: int | None) -> Chosen: ...

@@ -20,7 +20,7 @@ def with_algorithms_chosen(
     if scheduler.type == AUTO:
         scheduler = _scheduler(definition, registry, broken)
     if searcher.type == AUTO:
-        searcher = _searcher(definition, registry, broken, compared=scheduler.type != _PLAINEST_SCHEDULER.type)
+        searcher = _searcher(definition, registry, broken, scheduler.type)
     return definition.model_copy(update={"scheduler": scheduler, "searcher": searcher})
 
 
@@ -33,7 +33,7 @@ def _scheduler(definition: ExperimentDefinition, registry: Registry, broken: Col
 
 
 def _searcher(
-    definition: ExperimentDefinition, registry: Registry, broken: Collection[str], *, compared: bool
+    definition: ExperimentDefinition, registry: Registry, broken: Collection[str], scheduler: str
 ) -> AlgorithmChoice:
     try:
         space = definition.space
@@ -42,7 +42,11 @@ def _searcher(
     if {"space", "constraints", "trials", "parallel"} & set(broken) or not space.parameters:
         return _PLAINEST_SEARCHER
     chosen = registry.choose_searcher(
-        space=space, trials=definition.trials, parallel=definition.parallel, compared=compared
+        space=space,
+        trials=definition.trials,
+        parallel=definition.parallel,
+        scheduler=scheduler,
+        earlier=bool(definition.warm_start),
     )
     return _complete("searcher", chosen, registry)
 

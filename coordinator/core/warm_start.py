@@ -12,7 +12,7 @@ from clustertune.coordinator.core.state import Experiment, Trial
 from clustertune.definition.experiment import ExperimentDefinition
 from clustertune.model.parameters import Float, Int, same_value
 from clustertune.model.space import Space
-from clustertune.model.trial import Config, TrialState
+from clustertune.model.trial import Config, TrialState, Value
 from clustertune.search.contracts import EarlierExperiment, EarlierTrial
 from clustertune.search.translation import Translated, completed, translate
 
@@ -78,17 +78,18 @@ def _known(source: Experiment, definition: ExperimentDefinition) -> Iterator[_Kn
     space = definition.space
     highest = max((trial.resource or 0 for trial in source.trials), default=0) or 1
     for trial in source.trials:
-        judged, loss = _judged(trial, definition)
+        judged, loss = _judged(trial, source, definition)
         translated = translate(trial.config, space)
         if judged and any(name in translated.config for name in space.dimensions):
             yield _Known(number=trial.number, share=(trial.resource or 0) / highest, loss=loss, translated=translated)
 
 
-def _judged(trial: Trial, definition: ExperimentDefinition) -> tuple[bool, float | None]:
+def _judged(trial: Trial, source: Experiment, definition: ExperimentDefinition) -> tuple[bool, float | None]:
     """Whether there is something to say of it, and its loss; None where it is worth nothing.
 
-    Of several objectives there, the one that is wanted here counts, and else the first. Who broke constraints on
-    metrics there is worth nothing where there are such here, too.
+    Of several objectives there, the one that is wanted here counts, and else the first. A metric of the same name is
+    read with the goal that it has here: it may have been wrong there. Who broke constraints on metrics there is worth
+    nothing where there are such here, too.
     """
     if trial.state in _WORTHLESS:
         return True, None
@@ -98,8 +99,13 @@ def _judged(trial: Trial, definition: ExperimentDefinition) -> tuple[bool, float
     if trial.values is not None and (value := trial.values.get(objective.metric)) is not None:
         return True, objective.sign * value
     if math.isfinite(trial.best_loss):
-        return True, trial.best_loss
+        return True, (objective.sign * source.sign if _other_goal(source, definition) else 1.0) * trial.best_loss
     return trial.state.ended and trial.last_loss is not None, None
+
+
+def _other_goal(source: Experiment, definition: ExperimentDefinition) -> bool:
+    theirs, mine = source.definition.objective, definition.objective
+    return theirs.metric == mine.metric and theirs.goal != mine.goal
 
 
 def _chosen(trials: Sequence[_Known], seed: int, name: str) -> list[_Known]:
@@ -124,7 +130,7 @@ def _first(definition: ExperimentDefinition, experiments: Sequence[Sequence[_Kno
     found: list[Config] = []
     while turns and len(found) < most:
         turn = turns.pop(0)
-        config = _next_unlike(turn, definition, [*definition.initial, *found])
+        config = _next_unlike(turn, definition, found)
         if config is not None:
             found.append(config)
             turns.append(turn)
@@ -145,7 +151,9 @@ def _next_unlike(turn: Iterator[_Known], definition: ExperimentDefinition, found
     space = definition.space
     for trial in turn:
         config = completed(trial.translated.config, space, seed=definition.seed, number=trial.number)
-        if config is not None and not any(_alike(config, other, space) for other in found):
+        if config is None or any(_fits(config, initial, space) for initial in definition.initial):
+            continue
+        if not any(_alike(config, other, space) for other in found):
             return config
     return None
 
@@ -154,7 +162,12 @@ def _alike(one: Config, other: Config, space: Space) -> bool:
     return one.keys() == other.keys() and all(_near(name, one, other, space) for name in one)
 
 
-def _near(name: str, one: Config, other: Config, space: Space) -> bool:
+def _fits(config: Config, initial: Mapping[str, Value], space: Space) -> bool:
+    """Whether it is like what the user begins with, as far as that is written."""
+    return initial.keys() <= config.keys() and all(_near(name, config, initial, space) for name in initial)
+
+
+def _near(name: str, one: Config, other: Mapping[str, Value], space: Space) -> bool:
     parameter = space.parameters[name]
     if isinstance(parameter, Float | Int):
         return abs(parameter.unit(one[name]) - parameter.unit(other[name])) < _ALIKE
@@ -165,13 +178,15 @@ def _line(
     definition: ExperimentDefinition, source: Experiment, taken: EarlierExperiment, known: Sequence[_Known]
 ) -> str:
     """What came over from one experiment, and what did not as it was."""
-    judged = sum(_judged(trial, definition)[0] for trial in source.trials)
+    judged = sum(_judged(trial, source, definition)[0] for trial in source.trials)
     lost = Counter(f"{name} {why}" for trial in known for name, why in trial.translated.lost.items())
-    parts = [f"{len(taken.trials)} of {judged} trials of {source.name} are taken over"]
+    parts = [f"{len(taken.trials)} of {judged} trials of {source.name} are at hand"]
     if len(known) < judged:
         parts.append(f"{judged - len(known)} have no parameter of this space")
     parts += [f"{count} had {what}" for what, count in sorted(lost.items())]
     mine, theirs = definition.objective.metric, source.definition.wanted_metrics
+    if _other_goal(source, definition):
+        parts.append(f"the goal there was to {source.definition.objective.goal} {mine}")
     if mine not in theirs:
         parts.append(f"their {theirs[0]} stands for {mine}")
     return ", ".join(parts)

@@ -76,6 +76,8 @@ class Asha:
         """(option, message) for what stands in the way; an empty option means the scheduler as a whole."""
         if max_resource is None:
             return maximum_problem("asha", max_resource)
+        if options.loop is not None and options.brackets == 1:
+            return [("loop", "tells how brackets take turns, and there is only one; add brackets: 2, or more")]
         rungs = len(rung_levels(min_resource, max_resource, options.reduction_factor))
         if options.brackets > rungs + 1:
             span = f"resource {min_resource} to {max_resource} with reduction_factor {options.reduction_factor:g}"

@@ -91,10 +91,14 @@ def taking_turns(sizes: Sequence[int], loop: int | None) -> Callable[[int], int]
     """Which bracket a trial is in, by its number alone: nothing of it needs to be remembered.
 
     The first ``sizes[0]`` are in bracket 0, the next ``sizes[1]`` in 1, …, then it begins anew. The sizes are scaled so
-    that once around takes about ``loop`` trials, at least one for each.
+    that once around takes at most ``loop`` trials, or one for each bracket where those are more.
     """
     scale = min(1.0, loop / sum(sizes)) if loop is not None else 1.0
-    ends = list(accumulate(max(1, round(scale * size)) for size in sizes))
+    scaled = [max(1, round(scale * size)) for size in sizes]
+    if loop is not None:
+        # What the small ones were raised to one is the largest's to give: the last of them are why there is a loop.
+        scaled[0] = max(1, scaled[0] - max(0, sum(scaled) - loop))
+    ends = list(accumulate(scaled))
     return lambda trial: bisect_right(ends, trial % ends[-1])
 
 

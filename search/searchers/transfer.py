@@ -202,5 +202,5 @@ def _misranked(predicted: Any, losses: Any, samples: Any) -> Any:
     """The share of pairs that are in another order than predicted, for each sample; a tie is half an error."""
     theirs, ours = (np.sign(np.subtract.outer(values, values)) for values in (predicted, losses))
     wrong = np.where(ours != 0.0, np.abs(theirs - ours) / 2.0, 0.0)
-    errors, pairs = (np.einsum("sj,jk,sk->s", samples, each, samples) for each in (wrong, np.abs(ours)))
+    errors, pairs = (((samples @ each) * samples).sum(axis=1) for each in (wrong, np.abs(ours)))
     return np.where(pairs > 0.0, errors / np.maximum(pairs, 1.0), 0.5)

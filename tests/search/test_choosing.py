@@ -8,15 +8,21 @@ from clustertune.model.parameters import Choice, Float
 from clustertune.model.space import Space
 from clustertune.search.choosing import Chosen, choose_scheduler, choose_searcher
 from clustertune.search.registry import Registry
+from clustertune.search.schedulers.ladder import rung_levels
 
 PLANE = Space({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)})
 SIX = Space({"a": Choice((1, 2, 3)), "b": Choice((1, 2))})
 
 
 def searcher(
-    space: Space = PLANE, trials: int | None = 64, parallel: int | None = None, *, compared: bool = False
+    space: Space = PLANE,
+    trials: int | None = 64,
+    parallel: int | None = None,
+    *,
+    scheduler: str = "fifo",
+    earlier: bool = False,
 ) -> Chosen:
-    return choose_searcher(space=space, trials=trials, parallel=parallel, compared=compared)
+    return choose_searcher(space=space, trials=trials, parallel=parallel, scheduler=scheduler, earlier=earlier)
 
 
 def test_trials_that_run_to_their_end_are_chosen_by_a_model() -> None:
@@ -29,10 +35,28 @@ def test_where_nothing_can_be_learned_in_time_chance_proposes(trials: int, paral
     assert searcher(trials=trials, parallel=parallel).type == "random"
 
 
+def test_a_past_to_learn_from_makes_fewer_trials_enough() -> None:
+    assert (searcher(trials=9).type, searcher(trials=9, earlier=True).type) == ("random", "bayesian")
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "chosen"),
+    [("asha", "random"), ("hyperband", "random"), ("population-based", "random"), ("plateau", "bayesian")],
+)
+def test_beside_a_scheduler_that_halves_or_changes_configurations_chance_proposes(scheduler: str, chosen: str) -> None:
+    assert searcher(scheduler=scheduler).type == chosen
+
+
+def test_without_a_limit_only_a_small_space_is_tried_out() -> None:
+    large = Space({"a": Choice(tuple(range(1000))), "b": Choice(tuple(range(1000)))})
+    assert (searcher(SIX, trials=None).type, searcher(large, trials=None).type) == ("random", "bayesian")
+
+
 def test_a_space_that_is_tried_out_whole_needs_no_model() -> None:
     chosen = searcher(SIX, trials=6)
-    assert (chosen.type, chosen.because) == ("random", "all 6 configurations of this space will be tried, each once")
-    assert searcher(SIX, trials=None).type == "random"
+    assert (chosen.type, chosen.because) == ("random", "all 6 configurations of this space will be tried")
+    single = Space({"a": Choice((1,))})
+    assert searcher(single).because == "there is one configuration"
 
 
 def test_without_levels_to_compare_at_trials_run_to_their_end() -> None:
@@ -40,11 +64,18 @@ def test_without_levels_to_compare_at_trials_run_to_their_end() -> None:
     assert choose_scheduler(min_resource=5, max_resource=5, trials=64).type == "fifo"
 
 
-def test_with_levels_brackets_take_turns_within_the_trials_that_there_are() -> None:
-    few, many = (choose_scheduler(min_resource=1, max_resource=81, trials=trials) for trials in (64, 1000))
-    assert (few.type, dict(few.options)) == ("asha", {"reduction_factor": 3, "brackets": 5, "loop": 64})
-    assert dict(many.options) == {"reduction_factor": 3, "brackets": 5}
-    assert dict(choose_scheduler(min_resource=1, max_resource=81, trials=None).options) == dict(many.options)
+@pytest.mark.parametrize("max_resource", [9, 81, 1000, 10_000])
+@pytest.mark.parametrize("trials", [64, 100, None])
+def test_with_levels_each_bracket_has_its_turn_among_the_trials_that_there_are(
+    max_resource: int, trials: int | None
+) -> None:
+    chosen = choose_scheduler(min_resource=1, max_resource=max_resource, trials=trials)
+    assert chosen.type == "asha"
+    registry, limits = Registry.default(), {"min_resource": 1, "max_resource": max_resource}
+    scheduler = registry.make_scheduler("asha", chosen.options, space=PLANE, seed=0, **limits)  # type: ignore[arg-type]
+    first = [scheduler.target(trial) for trial in range(trials or 150)]
+    assert set(first) == {*rung_levels(1, max_resource, 3), max_resource}
+    assert first.count(1) > first.count(max_resource)
 
 
 @pytest.mark.parametrize("max_resource", [None, 1, 2, 3, 27, 100, 1000])

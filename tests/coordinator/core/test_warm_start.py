@@ -64,11 +64,15 @@ def test_configurations_losses_and_shares_of_the_highest_level_come_over(world: 
     assert [trial.config for trial in taken.trials] == [world.trial(n, "one").config for n in range(5)]
 
 
-def test_a_goal_turned_round_makes_losses_of_values() -> None:
+def test_the_same_metric_is_read_with_the_goal_of_now_and_another_with_its_own() -> None:
     world = World()
     earlier(world, "one", [0.5, 0.9], objective={"metric": "error", "goal": "maximize"})
-    world.submit("new", warm_start=["one"])
-    assert [trial.loss for trial in created(world, "new").earlier[0].trials] == [-0.5, -0.9]
+    world.submit("new", warm_start=["one"], trials=10)
+    assert [trial.loss for trial in created(world, "new").earlier[0].trials] == [0.5, 0.9]
+    assert created(world, "new").first == (world.trial(0, "one").config,)
+    assert "the goal there was to maximize error" in said(world, "new")
+    world.submit("other", warm_start=["one"], objective={"metric": "loss"})
+    assert [trial.loss for trial in created(world, "other").earlier[0].trials] == [-0.5, -0.9]
 
 
 def test_of_several_objectives_there_the_one_that_is_wanted_here_counts() -> None:
@@ -128,6 +132,13 @@ def test_what_the_user_begins_with_is_not_tried_twice(world: World) -> None:
     assert list(created(world, "new").first) == [world.trial(n, "one").config for n in (4, 0)]
 
 
+def test_what_the_user_leaves_open_makes_it_no_other_configuration(world: World) -> None:
+    best = float(world.trial(2, "one").config["lr"])
+    space = {"lr": {"type": "float", "low": 0.0, "high": 1.0}, "c": {"type": "constant", "value": 3}}
+    world.submit("new", warm_start=["one"], trials=20, space=space, initial=[{"lr": best}])
+    assert [config["lr"] for config in created(world, "new").first] == [world.trial(4, "one").config["lr"]]
+
+
 def test_several_experiments_take_turns(world: World) -> None:
     earlier(world, "other", [5.0, 4.0, 6.0])
     world.submit("new", warm_start=["one", "other"], trials=60)
@@ -156,7 +167,7 @@ def test_a_space_that_grew_and_shrank_fills_in_and_says_what_was_lost(world: Wor
     assert [config["lr"] for config in fact.first] == [world.trial(n, "one").config["lr"] for n in within]
     assert all(config["solver"] in ("sgd", "adam") for config in fact.first)
     assert max(float(trial.config["lr"]) for trial in fact.earlier[0].trials) == middle
-    assert "5 of 5 trials of one are taken over" in said(world, "new")
+    assert "5 of 5 trials of one are at hand" in said(world, "new")
     assert (
         "had lr out of range, their error stands for loss; the best 2 unlike each other are tried again first"
         in said(world, "new")
@@ -167,7 +178,7 @@ def test_a_space_with_nothing_in_common_takes_nothing_and_says_so(world: World) 
     world.submit("new", warm_start=["one"], space={"depth": {"type": "int", "low": 1, "high": 4}}, trials=50)
     assert created(world, "new").earlier == (EarlierExperiment(name="one", trials=()),)
     assert said(world, "new") == (
-        "warm start: 0 of 5 trials of one are taken over, 5 have no parameter of this space; none is tried again"
+        "warm start: 0 of 5 trials of one are at hand, 5 have no parameter of this space; none is tried again"
     )
 
 

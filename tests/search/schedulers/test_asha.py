@@ -97,6 +97,7 @@ def test_brackets_begin_one_rung_later_each_and_take_turns_as_in_hyperband() -> 
 def test_a_shorter_loop_gives_each_bracket_its_share_and_at_least_one_trial() -> None:
     scheduler = asha(high=9, brackets=3, loop=7)
     assert [scheduler.target(trial) for trial in range(8)] == [1] * 4 + [3] * 2 + [9] + [1]
+    assert [asha(high=81, brackets=5, loop=10).target(trial) for trial in range(10)] == [1] * 5 + [3] * 2 + [9, 27, 81]
     shortest = asha(high=9, brackets=3, loop=1)
     assert [shortest.target(trial) for trial in range(4)] == [1, 3, 9, 1]
     assert [asha(high=9, brackets=3, loop=999).target(trial) for trial in range(10)] == [1] * 9 + [3]
@@ -125,3 +126,5 @@ def test_what_it_cannot_work_with_is_said_with_a_remedy() -> None:
     assert option == "brackets"
     assert "resource 1 to 81 with reduction_factor 3 has 4 rungs: at most 5 brackets" in message
     assert Asha.problems(AshaOptions(brackets=5), min_resource=1, max_resource=81) == []
+    [(option, message)] = Asha.problems(AshaOptions(loop=9), min_resource=1, max_resource=81)
+    assert (option, message.endswith("add brackets: 2, or more")) == ("loop", True)
