@@ -112,6 +112,15 @@ def test_a_definition_reads_back_as_it_was_submitted_with_secrets_by_name_alone(
     assert api.ask("GET", "/v1/experiments/digit/definition")[0] == 404
 
 
+def test_auto_is_chosen_here_too_for_whoever_writes_it_or_leaves_it_out(api: Api) -> None:
+    given = submission(resource={"max": 9}, scheduler="auto")
+    given["definition"].pop("searcher", None)
+    assert api.ask("POST", "/v1/experiments", given)[0] == 201
+    answer = api.ask("GET", "/v1/experiments/digits/definition")[1]
+    assert (answer["scheduler"]["type"], answer["scheduler"]["brackets"]) == ("asha", 3)
+    assert answer["searcher"]["because"]
+
+
 def test_names_count_up_and_states_forbid_what_makes_no_sense(api: Api) -> None:
     names = [api.ask("POST", "/v1/experiments", submission())[1]["name"] for _ in range(2)]
     assert names == ["digits", "digits-2"]

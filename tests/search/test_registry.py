@@ -67,6 +67,8 @@ def test_the_built_in_algorithms_are_listed_with_a_line_about_each() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(NoSuchName, match="no scheduler called 'autoo'; did you mean 'auto'"):
+        Registry.default().scheduler_options("autoo")
     with pytest.raises(NoSuchName, match="no searcher called 'radnom'; did you mean 'random'"):
         Registry.default().make_searcher("radnom", {}, space=SPACE, seed=0)
     with pytest.raises(NoSuchName, match="did you mean 'asha'"):
