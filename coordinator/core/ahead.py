@@ -26,8 +26,11 @@ Told = (
 Source = Literal["", "initial", "earlier", "design", "fill-in"]
 """Where a configuration came from: the searcher, or what stood in for it."""
 
-WORTH_WAITING = 0.01
-"""A slot may stay empty for this share of a trial's time, if a better suggestion is to be had for it."""
+WORTH_WAITING = 0.008
+"""A slot may stay empty for this share of a trial's time, if a better suggestion is to be had for it.
+
+Less than the hundredth that may be lost in all: that the time is up is noticed with the next event.
+"""
 
 _FIRST_GUESS_S = 1.0
 """How long a suggestion takes, before one was seen."""
