@@ -39,7 +39,7 @@ class Experiments:
             ("scheduler", experiment.definition.scheduler),
         ):
             if choice.because:
-                self._desk.say(experiment, "info", "experiment", f"{kind} {choice.type}: {choice.because}")
+                self._desk.say(experiment, "info", "experiment", f"auto chose the {kind} {choice.type}: {choice.because}")
         if taken is not None:
             self._desk.say(experiment, "info", "experiment", taken.text)
 
