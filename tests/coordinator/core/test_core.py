@@ -32,6 +32,14 @@ def test_a_free_slot_is_filled_by_the_same_step_that_freed_it() -> None:
     assert [type(command) for command in commands] == [c.CollectLog, c.StartAttempt]
 
 
+def test_what_was_chosen_for_the_user_is_said_at_the_beginning_and_what_the_user_chose_is_not() -> None:
+    world = World()
+    world.submit(searcher={"type": "random", "because": "there is one configuration"}, scheduler="fifo")
+    lines = [line.text for line in world.experiment().events]
+    assert "auto chose the searcher random: there is one configuration" in lines
+    assert not [line for line in lines if "scheduler" in str(line)]
+
+
 def test_the_experiment_completes_when_all_trials_ended() -> None:
     world = World()
     world.submit()
