@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -108,5 +109,20 @@ def test_a_front_kept_up_to_date_report_by_report_is_the_front_of_all(steps: lis
     for trial, point in steps:
         before = known.get(trial)
         known[trial] = point
+        kept = front_with(kept, known, trial, before)
+        assert kept == front(known)
+
+
+@given(st.randoms(use_true_random=False), st.sampled_from([2, 3]))
+def test_where_one_of_a_front_becomes_worse_all_that_it_alone_had_beaten_come_back(chance: Random, many: int) -> None:
+    """As where an objective grows with every report; now and then a trial is worth nothing any more."""
+    known = {n: Measured(losses=tuple(chance.randrange(8) for _ in range(many))) for n in range(30)}
+    kept = front(known)
+    for _ in range(12):
+        trial = chance.choice(kept or tuple(known))
+        before = known.pop(trial)
+        if chance.random() < 0.8:
+            worse = tuple(loss + chance.choice([0, 0, 1, 3]) for loss in before.losses)
+            known[trial] = Measured(losses=worse, violation=chance.choice([0.0] * 9 + [0.5]))
         kept = front_with(kept, known, trial, before)
         assert kept == front(known)
