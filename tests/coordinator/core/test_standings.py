@@ -20,8 +20,9 @@ def tell(standings: Standings, *points: tuple[float, ...], violation: float = 0.
     return given
 
 
-def test_the_first_stands_in_the_middle_and_others_by_how_many_dominate_them() -> None:
-    assert tell(Standings(), (5.0, 5.0), (1.0, 1.0), (9.0, 9.0)) == [0.5, 0.25, 2.5 / 3]
+def test_the_first_stands_in_the_middle_of_its_half_and_others_by_how_many_dominate_them() -> None:
+    assert tell(Standings(), (5.0, 5.0), (1.0, 1.0), (9.0, 9.0)) == [0.25, 0.125, 2.5 / 6]
+    assert tell(Standings(), (5.0, 5.0), violation=1.0) == [0.75]
 
 
 def test_who_is_dominated_by_none_stands_before_who_is_dominated_by_some() -> None:
@@ -36,9 +37,31 @@ def test_of_equally_dominated_ones_who_has_more_room_stands_first() -> None:
     assert lonely < crowded
 
 
-def test_the_same_again_stands_behind_all_of_its_rank() -> None:
+def test_the_same_again_stands_where_it_stood() -> None:
     given = tell(Standings(), (0.0, 2.0), (1.0, 1.0), (2.0, 0.0), (1.0, 1.0))
-    assert given[3] == max(given)
+    assert given[3] == given[1]
+    assert len(set(given)) == 3
+    breakers = Standings()
+    once, other = tell(breakers, (1.0, 1.0), violation=0.5)[0], tell(breakers, (7.0, 7.0), violation=0.5)[0]
+    assert once == other
+
+
+def test_however_often_the_same_is_reported_who_is_worse_or_breaks_a_constraint_stands_behind() -> None:
+    standings = Standings()
+    breaks = tell(standings, (0.3,), violation=0.125)[0]
+    worse = tell(standings, (1.0,))[0]
+    equal = tell(standings, *[(0.5,)] * 100)
+    better, between = tell(standings, (0.4,), (0.7,))
+    assert better < equal[0] == max(equal) < between < worse < breaks
+
+
+def test_where_floating_point_has_no_number_left_the_newcomer_ties_with_the_one_before_it() -> None:
+    standings = Standings()
+    breaks = tell(standings, (0.0,), violation=1e-9)[0]
+    # Each lies between the first of all and the one before.
+    given = tell(standings, *[(1.0 / n if n else 0.0,) for n in range(200)])
+    assert given[1:] == sorted(given[1:], reverse=True)
+    assert given[-1] == given[0] < given[40] < given[1] < breaks
 
 
 def test_who_breaks_constraints_stands_after_all_who_keep_them_and_the_more_the_further() -> None:
