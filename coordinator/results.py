@@ -44,6 +44,8 @@ class ResultFiles:
         write_whole(self.folder / "trials.csv", trials_csv(what.rows, what.parameters, _columns(what.snapshot)))
         if what.snapshot.best is not None:
             write_whole(self.folder / "best.yaml", yaml.safe_dump(dict(what.snapshot.best.config), sort_keys=False))
+        else:
+            (self.folder / "best.yaml").unlink(missing_ok=True)  # the only one with a value has ended infeasible
         if what.schedule:
             write_whole(self.folder / "schedule.json", schedule_json(what.snapshot, what.schedule))
         try:
@@ -132,7 +134,8 @@ def _best(best: Incumbent, *, several: bool) -> dict[str, object]:
 
 def _point(point: FrontPoint) -> dict[str, object]:
     values = {"trial": point.trial, "values": dict(point.values)}
-    return {**values, "resource": point.resource, "config": dict(point.config)}
+    failed = {"failed": True} if point.failed else {}
+    return {**values, "resource": point.resource, "config": dict(point.config), **failed}
 
 
 def schedule_json(snapshot: ExperimentSnapshot, segments: Sequence[Segment]) -> str:

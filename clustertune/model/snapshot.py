@@ -19,12 +19,16 @@ class Goal:
 
 @dataclass(frozen=True)
 class FrontPoint:
-    """A trial that no other beats in all objectives. ``values`` by metric, those under constraints among them."""
+    """A trial that no other beats in all objectives. ``values`` by metric, those under constraints among them.
+
+    ``failed``: it reported these, and failed later.
+    """
 
     trial: int
     values: Mapping[str, float]
     resource: int
     config: Config
+    failed: bool = False
 
 
 @dataclass(frozen=True)

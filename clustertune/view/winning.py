@@ -71,7 +71,13 @@ def front_table(points: Sequence[FrontPoint], goals: Sequence[Goal], compromise:
         chosen = point.trial == compromise
         values = [number(point.values.get(name)) for name in metrics]
         config = [Text(setting(point.config[name]) if name in point.config else "") for name in names]
-        row = ["*" if chosen else "", str(point.trial), *values, str(point.resource), *config]
+        row = [
+            "*" if chosen else "",
+            f"{point.trial}{' failed' if point.failed else ''}",
+            *values,
+            str(point.resource),
+            *config,
+        ]
         table.add_row(*row, style="bold green" if chosen else "")
     return table
 

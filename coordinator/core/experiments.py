@@ -39,7 +39,9 @@ class Experiments:
             ("scheduler", experiment.definition.scheduler),
         ):
             if choice.because:
-                self._desk.say(experiment, "info", "experiment", f"auto chose the {kind} {choice.type}: {choice.because}")
+                self._desk.say(
+                    experiment, "info", "experiment", f"auto chose the {kind} {choice.type}: {choice.because}"
+                )
         if taken is not None:
             self._desk.say(experiment, "info", "experiment", taken.text)
 
@@ -86,8 +88,8 @@ class Experiments:
             return
         flat = experiment.definition.stop.flat
         if flat is not None and experiment.best is not None and experiment.ended_since_best >= flat:
-            what = "a change of the front" if experiment.front else "an improvement"
-            text = f"{flat} trials ended without {what}"
+            what = ", none of them on the front" if experiment.front else " without an improvement"
+            text = f"{flat} trials ended{what}"
             self.finish(experiment, ExperimentState.COMPLETED, text)
         elif experiment.drained() and not experiment.counts[TrialState.PAUSED]:
             # Where some are paused, the scheduler may resume one: it is asked when there is a slot.
@@ -100,7 +102,7 @@ class Experiments:
             self.finish(experiment, ExperimentState.COMPLETED, all_tried + none_keeps)
             return
         failed = next((t for t in experiment.trials if t.error), None)
-        text = f"no trial reported {verdict.finite_report(experiment.definition)}"
+        text = verdict.no_best(experiment)
         self.finish(experiment, ExperimentState.FAILED, text, failure=failed.error if failed else text)
 
     def finish(self, experiment: Experiment, state: ExperimentState, reason: str, failure: str = "") -> None:

@@ -128,6 +128,7 @@ class Improved:
 
     Where there are several objectives, ``front`` are the trials that no other beats, and the incumbent is the
     compromise among them; ``loss`` is that of the first objective. ``violation``: by how much it breaks constraints.
+    ``instead_of``: who was the incumbent, or on the front, and ended infeasible; nothing has improved then.
     """
 
     experiment: str
@@ -136,6 +137,7 @@ class Improved:
     loss: float
     violation: float = 0.0
     front: tuple[int, ...] = ()
+    instead_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,7 +298,8 @@ Fact = (
 
 _VERSIONS: dict[type, int] = {
     **dict.fromkeys(Fact.__args__, 1),
-    **dict.fromkeys((ExperimentCreated, TrialCreated, AttemptPlaced, RungReached, Improved, AttemptEnded), 2),
+    **dict.fromkeys((ExperimentCreated, TrialCreated, AttemptPlaced, RungReached, AttemptEnded), 2),
+    Improved: 3,
 }
 """The version of each kind that is written now. Reading keeps every version that ever was."""
 

@@ -136,6 +136,8 @@ class Fold:
             trial = experiment.trials[row.trial]
             experiment.reports += row.reports
             trial.resource, trial.last_loss = row.resource, row.last_loss
+            if trial.state is TrialState.INFEASIBLE:
+                continue
             trial.best_loss = row.best_loss if row.best_loss is not None else math.inf
             trial.best_resource = row.best_resource
             last = row.last_loss
@@ -146,7 +148,9 @@ class Fold:
             if experiment.best == trial.number and trial.best_loss < experiment.best_loss:
                 experiment.best_loss, experiment.best_resource = trial.best_loss, trial.best_resource or 0
         for experiment in self.state.experiments.values():
-            if experiment.objectives is not None and curve is not None:
+            if experiment.objectives is None and experiment.best is None:
+                worth.restore_best(experiment)
+            elif experiment.objectives is not None and curve is not None:
                 worth.restore(experiment, experiment.objectives, curve(experiment.name))
 
     # Experiments
@@ -312,7 +316,9 @@ class Fold:
         experiment.best, experiment.best_loss = fact.trial, fact.loss
         experiment.best_resource = fact.resource
         experiment.best_violation, experiment.front = fact.violation, fact.front
-        experiment.ended_since_best = 0
+        if not experiment.several and fact.instead_of is None:
+            experiment.trials[fact.trial].ended_before += experiment.ended_since_best
+            experiment.ended_since_best = 0
 
     def _attempt_ended(self, fact: f.AttemptEnded, now: float) -> None:
         experiment, trial = self._trial(fact.experiment, fact.trial)
@@ -343,9 +349,14 @@ class Fold:
         if fact.state.ended:
             if experiment.objectives is not None and fact.measured is not None and fact.loss is not None:
                 experiment.objectives.ended(fact.trial, fact.resource or 0, fact.measured, fact.loss)
+            if fact.state is TrialState.INFEASIBLE:
+                _withdraw(experiment, trial)
             if trial.number not in experiment.winners:
                 experiment.ended_since_best += 1
             experiment.heirs.discard(trial.number)
+        if experiment.several and trial.number in experiment.winners and (fact.state.ended or trial.parked):
+            # Not when it joins: where an objective grows with the resource every trial is on the front at first.
+            experiment.ended_since_best = 0
         for child in (experiment.trials[number] for number in experiment.heirs):
             # A parent that ended without a checkpoint will make none now: the child begins from the beginning.
             child.awaits = child.awaits and child.parent != trial.number
@@ -380,6 +391,16 @@ class Fold:
     def _trial(self, experiment: str, trial: int) -> tuple[Experiment, Trial]:
         found = self.state.experiments[experiment]
         return found, found.trials[trial]
+
+
+def _withdraw(experiment: Experiment, trial: Trial) -> None:
+    """What the trial reported is nobody's result. Another that is the best now is named by a fact of its own."""
+    if experiment.best == trial.number:
+        experiment.best, experiment.best_loss, experiment.best_resource = None, math.inf, 0
+        experiment.best_violation = 0.0
+        experiment.ended_since_best += trial.ended_before
+    experiment.front = tuple(number for number in experiment.front if number != trial.number)
+    trial.best_loss, trial.best_resource, trial.measured, trial.values = math.inf, None, None, None
 
 
 def _tell(experiment: Experiment, what: str, *arguments: object) -> None:

@@ -124,7 +124,10 @@ def goals(experiment: Experiment) -> tuple[Goal, ...]:
 def front(experiment: Experiment) -> tuple[FrontPoint, ...]:
     """From one end to the other: by the first objective, the best first."""
     trials = sorted((experiment.trials[number] for number in experiment.front), key=lambda t: (t.best_loss, t.number))
-    return tuple(FrontPoint(t.number, t.values or {}, t.best_resource or 0, t.config) for t in trials)
+    return tuple(
+        FrontPoint(t.number, t.values or {}, t.best_resource or 0, t.config, t.state is TrialState.FAILED)
+        for t in trials
+    )
 
 
 def _broken(experiment: Experiment, trial: Trial) -> tuple[str, ...]:
@@ -136,6 +139,8 @@ def _broken(experiment: Experiment, trial: Trial) -> tuple[str, ...]:
 def best_trial(core: Core, experiment: Experiment, number: int | None = None) -> BestTrial:
     """The incumbent, or trial ``number``. Raises Mistake where it is not there, or reported nothing finite yet."""
     best = incumbent(experiment) if number is None else _standing(experiment, number)
+    if best is None and number is not None and experiment.trials[number].state is TrialState.INFEASIBLE:
+        raise Mistake(f"trial {number} of {experiment.name} ended infeasible: what it reported counts for nothing")
     if best is None:
         who = f"no trial of {experiment.name}" if number is None else f"trial {number} of {experiment.name}"
         verb = "has" if number is None else "has not"

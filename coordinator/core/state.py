@@ -70,7 +70,8 @@ class Trial:
     ``held``: paused because its experiment is; ``parked``: because the scheduler said so. A clone of ``parent`` begins
     at ``origin``; ``awaits`` says that the parent has yet to save that. ``source``: what proposed it instead of the
     searcher. Where there are several objectives, or constraints on metrics, ``measured`` is what the trial is worth,
-    ``values`` are the metrics that count, and the losses are those of the first objective.
+    ``values`` are the metrics that count, and the losses are those of the first objective. ``ended_before``: how many
+    trials had ended without an improvement when this one became the best; they count again should it end infeasible.
     """
 
     number: int
@@ -100,6 +101,7 @@ class Trial:
     source: str = ""
     measured: Measured | None = None
     values: Mapping[str, float] | None = None
+    ended_before: int = 0
 
     def newest(self, kind: SavedKind = SavedKind.CHECKPOINT, *, stored: bool = False) -> Kept | None:
         """The one that took it furthest, of equals the last made; with ``stored``, of those in the storage."""
@@ -169,6 +171,11 @@ class Experiment:
     def winners(self) -> tuple[int, ...]:
         """The front, or the one best trial."""
         return self.front or (() if self.best is None else (self.best,))
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several objectives."""
+        return self.objectives is not None and self.objectives.several
 
     @property
     def limit(self) -> int | None:

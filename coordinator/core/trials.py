@@ -216,7 +216,7 @@ class Trials:
         hold = verdict.cannot_go_on(experiment, trial, ending)
         if state is TrialState.FAILED and not ending.error:
             ending = replace(ending, error=verdict.no_value(experiment))
-        valued = state.ended and math.isfinite(trial.best_loss)
+        valued = state.ended and state is not TrialState.INFEASIBLE and math.isfinite(trial.best_loss)
         loss, measured = trial.best_loss, trial.measured
         if valued and measured is not None and experiment.objectives is not None:
             loss = experiment.objectives.standing_at_end(trial.number, trial.best_resource or 0, measured)
@@ -230,9 +230,11 @@ class Trials:
             loss=loss if valued else None,
             measured=measured if valued else None,
         )
+        held = self._winners.held(experiment, trial)
         self._desk.emit(ended)
         if state.ended:
             tell_end(experiment, ended)
+        self._winners.over(experiment, trial, held)
         if ending.reason is EndReason.NO_CHECKPOINT and attempt.checkpoint is not None:
             self._checkpoints.unusable(experiment, trial, attempt.checkpoint, ending.error)
         self._checkpoints.ended(experiment, trial)

@@ -101,6 +101,14 @@ def no_value(experiment: Experiment) -> str:
     return f"ended without reporting {names[0]!r}"
 
 
+def no_best(experiment: Experiment) -> str:
+    """Why there is nothing to show for an experiment."""
+    wanted = finite_report(experiment.definition)
+    if any(trial.state is TrialState.INFEASIBLE and trial.last_loss is not None for trial in experiment.trials):
+        return f"every trial that reported {wanted} was infeasible"
+    return f"no trial reported {wanted}"
+
+
 def finite_report(definition: ExperimentDefinition) -> str:
     """What every trial is expected to report, in words."""
     names = definition.wanted_metrics

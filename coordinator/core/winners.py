@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core.checkpoints import Checkpoints
@@ -11,8 +12,17 @@ from clustertune.coordinator.core.desk import Desk
 from clustertune.coordinator.core.objectives import Objectives
 from clustertune.coordinator.core.state import Experiment, Trial
 from clustertune.coordinator.core.story import named
-from clustertune.coordinator.core.worth import Worth, rank, stands_for
-from clustertune.model.front import Measured, compromise, dominates, front_with, least_violating
+from clustertune.coordinator.core.worth import Worth, best_of, rank, stands_for
+from clustertune.model.front import Measured, compromise, front_with, least_violating
+from clustertune.model.trial import TrialState
+
+
+class Held(NamedTuple):
+    """Who was ahead, and what one trial was worth."""
+
+    winners: tuple[int, ...]
+    front: tuple[int, ...]
+    measured: Measured | None
 
 
 class Winners:
@@ -37,6 +47,18 @@ class Winners:
         else:
             self._one(experiment, trial)
 
+    def held(self, experiment: Experiment, trial: Trial) -> Held:
+        """To be asked before an attempt of the trial is over, and handed to ``over`` after that."""
+        return Held(experiment.winners, experiment.front, trial.measured)
+
+    def over(self, experiment: Experiment, trial: Trial, before: Held) -> None:
+        """An attempt of the trial is over. A visit to the front is worth a line only where it was not a short one."""
+        if trial.state is TrialState.INFEASIBLE:
+            if trial.number in before.winners:
+                self._withdraw(experiment, trial, before)
+        elif trial.number in experiment.front and (trial.state.ended or trial.parked):
+            self._tell_on_front(experiment, trial)
+
     def _notice_not_a_number(
         self, experiment: Experiment, objectives: Objectives, trial: Trial, resource: int, metrics: Mapping[str, float]
     ) -> None:
@@ -46,15 +68,11 @@ class Winners:
             self._desk.notice(experiment, trial, f"{names[0]} is not a number at {level}")
 
     def _several(self, experiment: Experiment, trial: Trial, before: Measured | None) -> None:
-        known = Worth(experiment.trials)
-        found = front_with(experiment.front, known, trial.number, before)
-        best = compromise(known, found) if found else least_violating(known)
-        joined = trial.number in found and trial.number not in experiment.front
-        better = trial.number in found and (joined or before is None or dominates(_losses(trial), before.losses))
+        best, found = _chosen(experiment, experiment.front, trial, before)
         if best is not None:
-            self._crown(experiment, experiment.trials[best], found, better=better)
-            if joined or (not found and best == trial.number and before is None):
-                self._tell_joined(experiment, trial)
+            self._crown(experiment, best, found, better=False)
+            if not found and best is trial and before is None:
+                self._tell_best(experiment, trial)
 
     def _one(self, experiment: Experiment, trial: Trial) -> None:
         """As with one loss alone; whoever breaks constraints comes after those that keep them."""
@@ -70,36 +88,36 @@ class Winners:
 
     def _crown(self, experiment: Experiment, best: Trial, found: tuple[int, ...], *, better: bool) -> None:
         changed = best.number != experiment.best or found != experiment.front
-        resource, violation = best.best_resource or 0, best.measured.violation if best.measured is not None else 0.0
-        before = experiment.winners
+        before, fact = experiment.winners, _improved(experiment, best, found)
         if changed or (better and experiment.ended_since_best):
-            self._desk.emit(
-                f.Improved(
-                    experiment=experiment.name,
-                    trial=best.number,
-                    resource=resource,
-                    loss=best.best_loss,
-                    violation=violation,
-                    front=found,
-                )
-            )
+            self._desk.emit(fact)
         else:
             # It goes on changing, report by report: the table of curves knows, and no fact is needed.
-            experiment.best_loss, experiment.best_resource = best.best_loss, resource
-            experiment.best_violation = violation
+            experiment.best_loss, experiment.best_resource = fact.loss, fact.resource
+            experiment.best_violation = fact.violation
         if moved := sorted({*before} ^ {*experiment.winners}):
             self._checkpoints.tidy(experiment, moved)
 
-    def _tell_joined(self, experiment: Experiment, trial: Trial) -> None:
-        if not experiment.front:
-            self._tell_best(experiment, trial)
+    def _withdraw(self, experiment: Experiment, trial: Trial, before: Held) -> None:
+        """What it reported counts for nothing: the next best takes its place, or those that it had beaten."""
+        if experiment.several:
+            best, found = _chosen(experiment, before.front, trial, before.measured)
+        else:
+            best, found = best_of(experiment.trials), ()
+        if best is None:
             return
+        self._desk.emit(_improved(experiment, best, found, instead_of=trial.number))
+        self._checkpoints.tidy(experiment, sorted({*before.winners} ^ {*experiment.winners}))
+        if not found:
+            self._tell_best(experiment, best)
+
+    def _tell_on_front(self, experiment: Experiment, trial: Trial) -> None:
         size = len(experiment.front)
-        where = f"joins the front, now of {size} trials" if size > 1 else "is better than all others in everything"
-        self._say(experiment, trial, f"trial {trial.number} {where}: {_shown(trial)}")
+        where = f"is on the front of {size} trials" if size > 1 else "is better than all others in everything"
+        self._say(experiment, trial, f"trial {trial.number} {where}: {_shown(experiment, trial)}")
 
     def _tell_best(self, experiment: Experiment, trial: Trial) -> None:
-        objectives, text = experiment.objectives, f"trial {trial.number} is the best: {_shown(trial)}"
+        objectives, text = experiment.objectives, f"trial {trial.number} is the best: {_shown(experiment, trial)}"
         if objectives is not None and (broken := objectives.broken(trial.values or {})):
             text = f"trial {trial.number} is nearest to the metric constraints: {', '.join(broken)}"
         self._say(experiment, trial, text)
@@ -109,9 +127,27 @@ class Winners:
         self._desk.say(experiment, "info", "best", f"{text} at {level}", trial.number)
 
 
-def _losses(trial: Trial) -> tuple[float, ...]:
-    return () if trial.measured is None else trial.measured.losses
+def _chosen(
+    experiment: Experiment, before: tuple[int, ...], trial: Trial, earlier: Measured | None
+) -> tuple[Trial | None, tuple[int, ...]]:
+    """The compromise and the front, now that ``trial`` is worth something else than ``earlier``, or nothing."""
+    known = Worth(experiment.trials)
+    found = front_with(before, known, trial.number, earlier)
+    best = compromise(known, found) if found else least_violating(known)
+    return None if best is None else experiment.trials[best], found
 
 
-def _shown(trial: Trial) -> str:
-    return named(trial.values or {})
+def _improved(experiment: Experiment, best: Trial, found: tuple[int, ...], instead_of: int | None = None) -> f.Improved:
+    return f.Improved(
+        experiment=experiment.name,
+        trial=best.number,
+        resource=best.best_resource or 0,
+        loss=best.best_loss,
+        violation=best.measured.violation if best.measured is not None else 0.0,
+        front=found,
+        instead_of=instead_of,
+    )
+
+
+def _shown(experiment: Experiment, trial: Trial) -> str:
+    return named(trial.values or {experiment.definition.objective.metric: experiment.sign * trial.best_loss})

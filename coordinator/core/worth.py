@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from clustertune.coordinator.core.objectives import Objectives
 from clustertune.coordinator.core.state import Experiment, Trial
 from clustertune.model.front import Measured, compromise, front, least_violating
+from clustertune.model.trial import TrialState
 
 
 def stands_for(
@@ -29,17 +30,22 @@ def restore(
     """After a restart: what each trial is worth, and who is the best."""
     for number, resource, metrics in curve:
         measured = objectives.measure(metrics)
-        if measured is not None and number < len(experiment.trials):
-            stands_for(objectives, experiment.trials[number], resource, metrics, measured)
+        trial = experiment.trials[number] if number < len(experiment.trials) else None
+        if measured is not None and trial is not None and trial.state is not TrialState.INFEASIBLE:
+            stands_for(objectives, trial, resource, metrics, measured)
     known = Worth(experiment.trials)
     experiment.front = front(known) if objectives.several else ()
-    if experiment.best is None:
-        return
     if objectives.several:
         chosen = compromise(known, experiment.front) if experiment.front else least_violating(known)
-        best = experiment.trials[experiment.best if chosen is None else chosen]
-    else:
-        best = experiment.trials[experiment.best]
+        experiment.best = experiment.best if chosen is None else chosen
+    restore_best(experiment)
+
+
+def restore_best(experiment: Experiment) -> None:
+    """What the incumbent has come to. Journals of before may name none where an incumbent ended infeasible."""
+    best = best_of(experiment.trials) if experiment.best is None else experiment.trials[experiment.best]
+    if best is None or not math.isfinite(best.best_loss):
+        return
     experiment.best, experiment.best_loss = best.number, best.best_loss
     experiment.best_resource = best.best_resource or 0
     experiment.best_violation = best.measured.violation if best.measured is not None else 0.0
@@ -61,6 +67,11 @@ class Worth(Mapping[int, Measured]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def best_of(trials: Iterable[Trial]) -> Trial | None:
+    """With one objective; None where no trial is worth anything."""
+    return min((trial for trial in trials if math.isfinite(trial.best_loss)), key=rank, default=None)
 
 
 def rank(trial: Trial) -> tuple[float, float, int]:

@@ -59,10 +59,13 @@ def test_plain_lines_and_the_ending_never_show_a_rank_as_a_value() -> None:
 
 
 def test_the_front_is_a_table_with_the_compromise_marked() -> None:
-    points = [FrontPoint(2, {"error": 0.1, "speed": 3.0}, 9, {"lr": 0.5}), FrontPoint(7, BEST.values, 9, BEST.config)]
+    points = [
+        FrontPoint(2, {"error": 0.1, "speed": 3.0}, 9, {"lr": 0.5}, True),
+        FrontPoint(7, BEST.values, 9, BEST.config),
+    ]
     header, first, second = lines(front_table(points, GOALS, 7, "epoch"))
     assert header.split() == ["trial", "error", "↓", "speed", "↑", "epoch", "lr"]
-    assert first.split() == ["2", "0.1", "3", "9", "0.5"]
+    assert first.split() == ["2", "failed", "0.1", "3", "9", "0.5"]
     assert second.split() == ["*", "7", "0.25", "30", "9", "0.01"]
 
 

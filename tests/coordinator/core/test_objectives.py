@@ -55,7 +55,8 @@ def test_the_front_holds_who_is_best_in_something_and_the_compromise_is_the_best
     assert [(point.trial, dict(point.values)) for point in points] == [
         (0, {"error": 0.1, "speed": 1.0}), (2, {"error": 0.2, "speed": 7.0}), (1, {"error": 0.5, "speed": 9.0}),
     ]  # fmt: skip
-    assert said(here)[-1] == "trial 2 joins the front, now of 3 trials: error 0.2, speed 7 at step 1"
+    here.end(2)
+    assert said(here) == ["trial 2 is on the front of 3 trials: error 0.2, speed 7 at step 1"]
 
 
 def test_a_trial_stands_for_its_last_finite_report_and_may_leave_the_front() -> None:
@@ -126,7 +127,37 @@ def test_trials_that_do_not_change_the_front_make_it_flat() -> None:
     assert here.experiment().state is ExperimentState.RUNNING
     here.report(4, 1, error=0.9, speed=1.0)
     here.end(4)
-    assert here.experiment().reason == "2 trials ended without a change of the front"
+    assert here.experiment().reason == "2 trials ended, none of them on the front"
+
+
+def test_short_visits_to_the_front_neither_keep_an_experiment_alive_nor_are_told() -> None:
+    """Time grows with the level, so that at its first report every trial is ahead in that."""
+    here = world(**TWO, stop={"flat": 3})
+    here.report(0, 1, error=0.1, speed=5.0)
+    here.end(0)
+    for trial in (1, 2, 3):
+        assert here.experiment().state is ExperimentState.RUNNING
+        here.report(trial, 1, error=0.9, speed=9.0)
+        assert trial in here.experiment().front
+        here.report(trial, 2, error=0.8, speed=4.0)
+        assert here.experiment().front == (0,)
+        here.end(trial)
+    assert here.experiment().reason == "3 trials ended, none of them on the front"
+    assert [line.split(" is ")[0] for line in said(here)] == ["trial 0"]
+
+
+def test_a_trial_that_is_paused_on_the_front_has_changed_it() -> None:
+    here = world(**TWO, stop={"flat": 2}, scheduler={"type": "asha-promotion"}, resource={"name": "step", "max": 9})
+    here.report(0, 9, error=0.1, speed=5.0)
+    here.end(0)
+    here.report(1, 9, error=0.2, speed=1.0)
+    here.end(1)
+    here.report(2, 1, error=0.3, speed=9.0)
+    here.end(2, EndReason.PAUSED)
+    assert here.trial(2).parked
+    here.report(3, 9, error=0.2, speed=2.0)
+    here.end(3)
+    assert (here.experiment().state, here.experiment().ended_since_best) == (ExperimentState.RUNNING, 1)
 
 
 def test_checkpoints_of_every_trial_on_the_front_are_kept_and_go_when_it_leaves() -> None:
