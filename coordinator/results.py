@@ -48,6 +48,8 @@ class ResultFiles:
             (self.folder / "best.yaml").unlink(missing_ok=True)  # the only one with a value has ended infeasible
         if what.schedule:
             write_whole(self.folder / "schedule.json", schedule_json(what.snapshot, what.schedule))
+        else:
+            (self.folder / "schedule.json").unlink(missing_ok=True)
         try:
             self._append_reports(what.snapshot.name)
         except OSError:

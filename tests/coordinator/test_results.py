@@ -10,6 +10,7 @@ from typing import Any
 from clustertune.coordinator.core.lineage import schedule
 from clustertune.coordinator.core.snapshots import front, row, snapshot
 from clustertune.coordinator.results import ResultFiles, Written
+from clustertune.model.trial import EndReason
 from clustertune.search.registry import Registry
 from tests.coordinator.core.driving import drive
 from tests.coordinator.core.test_schedulers import loss, submitted
@@ -20,7 +21,7 @@ def files(folder: Path, world: World) -> Path:
     """What is written of a world's experiment, curves left out."""
     journal = folder / "journal.sqlite"
     with sqlite3.connect(journal) as connection:
-        connection.execute("CREATE TABLE reports (id, experiment, trial, attempt, resource, metrics)")
+        connection.execute("CREATE TABLE IF NOT EXISTS reports (id, experiment, trial, attempt, resource, metrics)")
     connection.close()
     experiment = world.experiment()
     told = snapshot(world.core, experiment, cluster="local", now=world.now, folder="")
@@ -54,6 +55,21 @@ def test_a_populations_schedule_is_written_as_its_replay_and_a_plot_need_it(tmp_
 def test_an_experiment_without_clones_has_no_schedule(tmp_path: Path) -> None:
     folder = files(tmp_path, drive(submitted({"type": "asha"}), loss))
     assert (folder / "results.json").exists()
+    assert not (folder / "schedule.json").exists()
+
+
+def test_where_the_only_trial_with_a_value_ends_infeasible_its_files_go(tmp_path: Path) -> None:
+    world = World()
+    world.submit()
+    world.join(slots=1)
+    world.ran(0)
+    world.report(0, 1, error=0.5)
+    assert (files(tmp_path, world) / "best.yaml").exists()
+    (tmp_path / "digits" / "schedule.json").write_text("of the trial, had it been cloned")
+    world.end(0, EndReason.INFEASIBLE, "too wide")
+    folder = files(tmp_path, world)
+    assert json.loads((folder / "results.json").read_text())["best"] is None
+    assert not (folder / "best.yaml").exists()
     assert not (folder / "schedule.json").exists()
 
 
