@@ -151,27 +151,34 @@ def _at_the_top(rows: Any, column: bool) -> Any:
     return np.hstack([rows, np.ones((len(rows), 1))]) if column else rows
 
 
-def _fence(losses: Any) -> float:
-    """How large a loss may be before it says no more than "bad".
+def _fence(losses: Any) -> tuple[float, int]:
+    """How large a loss may be before it says no more than "bad", in units of a power of two, and which power that is.
 
     It is measured from the best quarter, not as in a box plot from the middle half: more than half may have diverged.
+    The power is that of what it is measured from, so that neither a sum nor a difference is too large or too small for
+    a float, whatever the size of the losses. Where all are equal nothing is bad.
     """
     best, *quarters = np.quantile(losses, (0.0, 0.25, 0.5, 0.75, 1.0), method="lower")
-    return next((float(q + _FENCE * (q - best)) for q in quarters if q > best), math.inf)
+    quarter = next((quarter for quarter in quarters if quarter > best), best)
+    power = math.frexp(max(abs(best), abs(quarter)))[1]
+    low, high = math.ldexp(best, -power), math.ldexp(quarter, -power)
+    return (high + _FENCE * (high - low) if high > low else math.inf), power
 
 
 def standardized(losses: Any) -> Any:
     """Zero mean, unit variance, and no tail of bad values that would hide the differences between good ones.
 
-    What is skewed after that is straightened by a power (Yeo and Johnson 2000), as HEBO does (Cowen-Rivers et al. 2022,
-    arXiv 2012.03826, section 3.2).
+    ``losses`` are finite, and of any size: the same times a power of two give the same. What is skewed after that is
+    straightened by a power (Yeo and Johnson 2000), as HEBO does (Cowen-Rivers et al. 2022, arXiv 2012.03826,
+    section 3.2).
     """
     from sklearn.preprocessing import PowerTransformer
 
-    fenced = np.minimum(losses, _fence(losses))
-    spread = fenced.std()
-    if not spread > 0.0:
+    fence, power = _fence(losses)
+    with np.errstate(over="ignore", under="ignore"):  # what is far beyond the fence, and what is nothing beside it
+        fenced = np.minimum(np.ldexp(losses, -power), fence)
+    if fenced.min() == fenced.max():
         return np.zeros(len(losses))
-    scaled = (fenced - fenced.mean()) / spread
+    scaled = (fenced - fenced.mean()) / fenced.std()
     straight = PowerTransformer(method="yeo-johnson").fit_transform(scaled[:, None])[:, 0]
     return straight if np.isfinite(straight).all() and straight.std() > 0.0 else scaled
