@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,8 @@ from clustertune.model.errors import Mistake, NoSuchName
 if TYPE_CHECKING:
     from clustertune.cli.places import Found
     from clustertune.definition import ExperimentDefinition
-    from clustertune.model.snapshot import TrialRow
+    from clustertune.definition.experiment import MetricConstraint
+    from clustertune.search.insight.curves import Bound
     from clustertune.search.insight.evidence import Told
     from clustertune.search.insight.findings import Insight
     from clustertune.view.insight import InsightView
@@ -41,9 +43,8 @@ def insight(
     found = find(name, cluster, TO_LOOK_AT)
     plain = found.coordinator.definition(found.name)
     definition = ExperimentDefinition.from_plain(plain)
-    rows = list(found.coordinator.all_trials(found.name))
     aim = _chosen(plain, metric)
-    seen = look_into(definition.space, _told(found, rows, aim))
+    seen = look_into(definition.space, _told(found, definition, aim))
     parts = _schedule(found, definition)
     view = _view(found.name, definition, aim["metric"], seen, cloned=bool(parts))
     if as_json:
@@ -60,14 +61,31 @@ def _chosen(plain: Mapping[str, Any], metric: str | None) -> Mapping[str, str]:
     return aims[metric] if metric is not None else next(iter(aims.values()))
 
 
-def _told(found: Found, rows: Sequence[TrialRow], aim: Mapping[str, str]) -> Sequence[Told]:
+def _told(found: Found, definition: ExperimentDefinition, aim: Mapping[str, str]) -> Sequence[Told]:
     """With curves where trials ended at different levels. Of several objectives each trial's last report counts."""
-    from clustertune.search.insight.evidence import read_curves, told
+    from clustertune.search.insight.curves import read_curves
+    from clustertune.search.insight.evidence import told
 
+    rows = list(found.coordinator.all_trials(found.name))
     curves = {}
     if len({row.resource for row in rows if row.value is not None}) > 1:
-        curves = read_curves(found.coordinator.file(found.name, "reports.csv"), aim["metric"])
+        curves = read_curves(
+            found.coordinator.file(found.name, "reports.csv"),
+            metric=aim["metric"],
+            goal=aim["goal"],
+            bounds=[_bound(constraint) for constraint in definition.metric_constraints],
+        )
     return told(rows, metric=aim["metric"], goal=aim["goal"], take=aim.get("take", "last"), curves=curves)
+
+
+def _bound(constraint: MetricConstraint) -> Bound:
+    from clustertune.search.insight.curves import Bound
+
+    return Bound(
+        metric=constraint.metric,
+        low=-math.inf if constraint.at_least is None else constraint.at_least,
+        high=math.inf if constraint.at_most is None else constraint.at_most,
+    )
 
 
 def _view(name: str, definition: ExperimentDefinition, metric: str, seen: Insight, *, cloned: bool) -> InsightView:
@@ -78,7 +96,7 @@ def _view(name: str, definition: ExperimentDefinition, metric: str, seen: Insigh
         metric=metric,
         resource=definition.resource.name,
         valued=seen.valued,
-        worthless=seen.worthless,
+        worthless={fault.value: count for fault, count in seen.worthless.items()},
         early=seen.early,
         middle=seen.middle,
         cloned=cloned,
@@ -140,7 +158,7 @@ def _plain(view: InsightView, seen: Insight, parts: Sequence[Part]) -> dict[str,
     return {
         "experiment": view.experiment,
         "metric": view.metric,
-        "trials": {"valued": view.valued, "worthless": view.worthless, "early": view.early},
+        "trials": {"valued": view.valued, "worthless": sum(view.worthless.values()), "early": view.early},
         "explained": view.fit,
         "silent": view.silent,
         "held_back": view.held_back,

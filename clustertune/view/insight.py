@@ -39,16 +39,17 @@ class ParameterRow:
 class InsightView:
     """All that is shown.
 
-    ``fit`` is the share of the differences that is explained on held-out trials. ``early`` trials are below the level
-    ``top``; half of all are at ``middle`` or below. ``cloned``: some began from others' checkpoints. ``silent`` says
-    why there are no rows; ``held_back`` why nothing is narrowed.
+    ``fit`` is the share of the differences that is explained on held-out trials. ``valued`` trials can be compared;
+    ``worthless`` has the number of others by the words for what happened to them. ``early`` ones of the valued are
+    below the level ``top``; half of the valued are at ``middle`` or below. ``cloned``: some began from others'
+    checkpoints. ``silent`` says why there are no rows; ``held_back`` why nothing is narrowed.
     """
 
     experiment: str
     metric: str
     resource: str
     valued: int
-    worthless: int
+    worthless: Mapping[str, int]
     early: int
     middle: int
     cloned: bool
@@ -72,7 +73,9 @@ def headline(view: InsightView) -> Text:
     trust = (
         "enough to go by" if share >= _ENOUGH else "take it as a hint" if share >= _FAIR else "a first hint, no more"
     )
-    head.append(f"what {counted(view.valued + view.worthless, 'trial')} say about {one_line(view.metric)}\n")
+    head.append(
+        f"what {counted(view.valued + sum(view.worthless.values()), 'trial')} say about {one_line(view.metric)}\n"
+    )
     head.append(f"a model of them explains {_percent(share)} of the differences between unseen trials: ")
     return head.append(trust, "green" if share >= _ENOUGH else "yellow")
 
@@ -123,7 +126,7 @@ def _advice(row: ParameterRow, view: InsightView, *, cut: bool) -> Iterator[str]
     if row.beyond and isinstance(row.parameter, Float | Int):
         end, bound = ("upper", row.parameter.high) if row.beyond == "high" else ("lower", row.parameter.low)
         further = "higher" if row.beyond == "high" else "lower"
-        yield f"the best values lie at the {end} end, {setting(bound)}: try {further}, if that makes sense"
+        yield f"the best values lie near the {end} end, {setting(bound)}: try {further}, if that makes sense"
     if row.narrowed is None and not row.beyond and not view.held_back:
         yield "keep it as it is"
 
@@ -144,14 +147,17 @@ def _change(before: Parameter, after: Parameter) -> str:
 def _remarks(view: InsightView) -> Iterator[str]:
     if view.silent:
         return
-    if view.worthless:
-        what = "failed, diverged or broke a constraint, and count as bad as the worst of the others"
-        yield f"{counted(view.worthless, 'trial')} {what}"
+    if others := sum(view.worthless.values()):
+        counts = "counts" if others == 1 else "count"
+        why = ", ".join(f"{count} {what}" for what, count in view.worthless.items())
+        yield f"{counted(others, 'trial')} {counts} as bad as the worst of the others: {why}"
     if view.early:
-        half = f", half of all not beyond {view.middle}" if view.middle < view.top else ""
+        who = f"{view.early} of the other {view.valued} trials" if others else counted(view.early, "trial")
+        half = f"half of the {view.valued}" if others else "half of all"
+        half = f", {half} not beyond {view.middle}" if view.middle < view.top else ""
         yield (
-            f"{counted(view.early, 'trial')} did not reach {one_line(view.resource)} {view.top}{half}: what the others "
-            "gained on the way is added, and this tells more of what matters early than of what matters late"
+            f"{who} did not reach {one_line(view.resource)} {view.top}{half}: what those "
+            "gained that went further is added, and this tells more of what matters early than of what matters late"
         )
     if view.cloned:
         yield "clones began from other trials' checkpoints: their values are partly the work of earlier configurations"

@@ -2,50 +2,59 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
+import sys
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import accumulate, pairwise
 from statistics import median, median_low
 
-from clustertune.model.errors import Mistake
 from clustertune.model.snapshot import TrialRow
 from clustertune.model.trial import Config, TrialState
+from clustertune.search.insight.curves import Curve
 
-Curve = Mapping[int, float]
-"""Losses by level, in order."""
 
-_BAD = (TrialState.FAILED, TrialState.INFEASIBLE)
-_OWN_COLUMNS = ("trial", "attempt", "resource")
+class Fault(StrEnum):
+    """Why a trial is worth nothing, in the words that follow a number of trials."""
+
+    FAILED = "failed"
+    INFEASIBLE = "ended infeasible"
+    BROKE = "broke a metric constraint"
+    DIVERGED = "had no finite value"
+
+
+_ENDED_BADLY = {TrialState.FAILED: Fault.FAILED, TrialState.INFEASIBLE: Fault.INFEASIBLE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """One trial's value as a loss, at the level that it reached, and what it was on the way there.
 
-    ``loss`` is infinite where the trial failed, was infeasible, broke a constraint on metrics, or never reported a
-    finite value.
+    ``loss`` is infinite where the trial is worth nothing; ``fault`` says why.
     """
 
     config: Config
     level: int
     loss: float
     curve: Curve
+    fault: Fault = Fault.DIVERGED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Configurations with their losses as if at the highest level; ``worthless`` ones had none.
+    """Configurations with their losses as if at the highest level; ``worthless`` ones had none, by their ``faults``.
 
-    ``early`` trials ended, or are, below the highest level, ``top``; half of all are at ``middle`` or below.
+    ``early`` trials ended, or are, below the highest level, ``top``; half of those with a loss are at ``middle`` or
+    below.
     """
 
     configs: Sequence[Config]
     losses: Sequence[float]
     worthless: Sequence[Config]
+    faults: Mapping[Fault, int]
     early: int
     middle: int
     top: int
@@ -54,45 +63,55 @@ class Evidence:
 def told(rows: Iterable[TrialRow], *, metric: str, goal: str, take: str, curves: Mapping[int, Curve]) -> list[Told]:
     """The trials that say something: not those that have yet to report, or were ended before they did.
 
-    ``curves`` hold what was reported of the metric by trial and level, with the user's sign; they may be missing where
-    all trials ended at one level. ``take`` says whether a trial stands for its best report or its last.
+    ``curves`` hold the losses that were reported, by trial and level; they may be missing where all trials ended at one
+    level. ``take`` says whether a trial stands for its best report or its last.
     """
     sign = -1.0 if goal == "maximize" else 1.0
     found = []
     for row in rows:
         level, value = row.resource or 0, row.values.get(metric) if row.values else row.value
-        spoke, known = row.last_value is not None, value is not None and math.isfinite(value)
-        if row.state in _BAD or row.violation > 0 or (spoke and not known):
-            found.append(Told(config=row.config, level=level, loss=math.inf, curve={}))
-        elif value is not None and known:
-            curve = _values(curves.get(row.trial, {}), sign, take)
+        if fault := _fault(row, value):
+            found.append(Told(config=row.config, level=level, loss=math.inf, curve={}, fault=fault))
+        elif value is not None:
+            curve = _values(curves.get(row.trial, {}), take)
             found.append(Told(config=row.config, level=level, loss=sign * value, curve=curve))
     return found
 
 
-def _values(reported: Curve, sign: float, take: str) -> Curve:
-    """What the trial's value was at each level of a finite report, as a loss."""
-    levels = [level for level in sorted(reported) if math.isfinite(reported[level])]
-    losses = [sign * reported[level] for level in levels]
+def _fault(row: TrialRow, value: float | None) -> Fault | None:
+    if row.state in _ENDED_BADLY:
+        return _ENDED_BADLY[row.state]
+    if row.violation > 0:
+        return Fault.BROKE
+    spoke = value is not None or row.last_value is not None
+    return Fault.DIVERGED if spoke and (value is None or not math.isfinite(value)) else None
+
+
+def _values(reported: Curve, take: str) -> Curve:
+    """What the trial's value was from each level on, as a loss."""
+    levels = sorted(reported)
+    losses = [reported[level] for level in levels]
     return dict(zip(levels, losses if take == "last" else accumulate(losses, min), strict=True))
 
 
 def evidence(trials: Sequence[Told]) -> Evidence:
     """Losses shifted to the highest level by what trials gained from each level to the next one.
 
-    The gain between two levels is the median over the trials that reached both. The level is
-    no input of the model on purpose: under successive halving the level that a trial reached tells how good it was,
-    and would take to itself what is due to the configuration. What matters late only is therefore seen in the trials
-    that got there, and nowhere else: where most ended early, this tells of beginnings.
+    The gain between two levels is the median over the trials that reached both, and kept all constraints on metrics
+    at both. The level is no input of the model on purpose: under successive halving the level that a trial reached
+    tells how good it was, and would take to itself what is due to the configuration. What matters late only is
+    therefore seen in the trials that got there, and nowhere else: where most ended early, this tells of beginnings.
     """
     valued = [trial for trial in trials if math.isfinite(trial.loss)]
+    faults = Counter(trial.fault for trial in trials if not math.isfinite(trial.loss))
     levels = sorted({trial.level for trial in valued})
     top = levels[-1] if levels else 0
     shifts = _shifts(valued, levels)
     return Evidence(
         configs=[trial.config for trial in valued],
-        losses=[trial.loss + shifts[trial.level] for trial in valued],
+        losses=[_finite(trial.loss + shifts[trial.level]) for trial in valued],
         worthless=[trial.config for trial in trials if not math.isfinite(trial.loss)],
+        faults={fault: faults[fault] for fault in Fault if fault in faults},
         early=sum(trial.level < top for trial in valued),
         middle=median_low(trial.level for trial in valued) if valued else 0,
         top=top,
@@ -105,7 +124,8 @@ def _shifts(trials: Sequence[Told], levels: Sequence[int]) -> Mapping[int, float
     shift, shifts = 0.0, dict.fromkeys(levels[-1:], 0.0)
     for low, high in reversed(list(pairwise(levels))):
         gains = [known[high] - known[low] for level, known in reached if level >= high and low in known]
-        shift += median(gains) if len(gains) > 1 else 0.0
+        finite = [gain for gain in gains if math.isfinite(gain)]
+        shift += median(finite) if len(finite) > 1 else 0.0
         shifts[low] = shift
     return shifts
 
@@ -119,20 +139,6 @@ def _at(curve: Curve, levels: Sequence[int]) -> Curve:
     return found
 
 
-def read_curves(reports_csv: str, metric: str) -> dict[int, dict[int, float]]:
-    """The metric by trial and level, from the text of ``reports.csv``; a level's last report counts.
-
-    Raises Mistake where no trial reported it, with those that were.
-    """
-    reader = csv.reader(io.StringIO(reports_csv))
-    header = next(reader, [])
-    column = f"metric.{metric}" if metric in _OWN_COLUMNS else metric
-    if column not in header[len(_OWN_COLUMNS) :]:
-        reported = ", ".join(name.removeprefix("metric.") for name in header[len(_OWN_COLUMNS) :])
-        raise Mistake(f"no trial reported {metric!r}; they reported {reported or 'nothing'}")
-    place = header.index(column, len(_OWN_COLUMNS))
-    curves: dict[int, dict[int, float]] = {}
-    for cells in reader:
-        if cells[place]:
-            curves.setdefault(int(cells[0]), {})[int(cells[2])] = float(cells[place])
-    return curves
+def _finite(loss: float) -> float:
+    """Sums of huge numbers may pass the largest there is."""
+    return max(-sys.float_info.max, min(sys.float_info.max, loss))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from clustertune.model.space import Space
-from clustertune.search.insight.evidence import Evidence, Told, evidence
+from clustertune.search.insight.evidence import Evidence, Fault, Told, evidence
 from clustertune.search.insight.importance import Effect, learn
 from clustertune.search.insight.narrowing import Advice, Ground, narrowed
 
 _FEWEST = 12
-"""Trials with a finite loss, before a forest is asked at all."""
+"""Trials that can be compared, before a forest is asked at all."""
 
 _LEAST_FIT, _FIT_OF_FEW = 0.15, 3.0
 """Below 0.15 + 3 / trials of the variance nothing is said: of 360 times that losses were noise, it was above twice."""
@@ -34,15 +34,15 @@ class Finding:
 class Insight:
     """``silent`` says why nothing can be said; then there are no findings, and ``fit`` may be unknown.
 
-    ``valued`` trials have a finite value, ``worthless`` ones failed or diverged; ``early`` ones of the valued are below
-    the highest level, ``top``, and half of them are at ``middle`` or below. ``findings`` begin with the most important.
-    ``narrower`` is the space that they lead to, None where it stays. ``held_back``: why nothing is narrowed although
-    something is known.
+    ``valued`` trials can be compared, for ``worthless`` ones there is the number that each fault has; ``early`` ones of
+    the valued are below the highest level, ``top``, and half of the valued are at ``middle`` or below. ``findings``
+    begin with the most important. ``narrower`` is the space that they lead to, None where it stays. ``held_back``: why
+    nothing is narrowed although something is known.
     """
 
     silent: str = ""
     valued: int
-    worthless: int
+    worthless: Mapping[Fault, int]
     early: int
     middle: int
     top: int
@@ -92,20 +92,47 @@ def _too_little(space: Space, known: Evidence) -> str:
     if not valued and not worthless:
         return "no trial has reported anything yet"
     if not valued:
-        return f"all {worthless} trials failed or reported nothing finite: there is nothing to compare"
+        return f"{_all_worthless(known.faults)}: there is nothing to compare"
+    others = f" ({_listed(known.faults)})" if worthless else ""
+    compared = f"{_trials(valued)} that can be compared"
     if valued < _FEWEST:
-        return f"{valued} trials with a finite value say too little about {_named(space)}: it takes {_FEWEST} at least"
+        says = "says" if valued == 1 else "say"
+        return f"{compared} {says} too little about {_named(space)}: it takes {_FEWEST} at least{others}"
     if min(known.losses) == max(known.losses):
-        return f"all {valued} trials have the same value: nothing that was tried makes a difference"
+        what = "" if worthless else ": nothing that was tried makes a difference"
+        return f"all {compared if worthless else _trials(valued)} have the same value{others}{what}"
     return ""
+
+
+def _all_worthless(faults: Mapping[Fault, int]) -> str:
+    """Who broke a constraint has a value and is told of as such; nobody is said to have failed who did not."""
+    (fault, count), *more = faults.items()
+    if more:
+        return f"none of the {_trials(sum(faults.values()))} can be compared ({_listed(faults)})"
+    if fault is Fault.BROKE:
+        return (
+            "the only trial breaks a metric constraint"
+            if count == 1
+            else f"none of the {count} trials keeps all metric constraints"
+        )
+    return f"{'the only trial' if count == 1 else f'all {count} trials'} {fault}"
+
+
+def _listed(faults: Mapping[Fault, int]) -> str:
+    """As in ``7 failed, 2 broke a metric constraint``."""
+    return ", ".join(f"{count} {fault}" for fault, count in faults.items())
 
 
 def _held_back(valued: int, fit: float) -> str:
     if valued < _FEWEST_TO_NARROW:
-        return f"{valued} trials with a finite value are too few to narrow a range by: it takes {_FEWEST_TO_NARROW}"
+        return f"{valued} trials that can be compared are too few to narrow a range by: it takes {_FEWEST_TO_NARROW}"
     if fit < _FIT_TO_NARROW:
         return "too much of the difference between trials is unexplained to narrow a range by"
     return ""
+
+
+def _trials(count: int) -> str:
+    return "1 trial" if count == 1 else f"{count} trials"
 
 
 def _named(space: Space) -> str:
@@ -116,7 +143,7 @@ def _named(space: Space) -> str:
 def _counted(known: Evidence, **said: Any) -> Insight:
     return Insight(
         valued=len(known.losses),
-        worthless=len(known.worthless),
+        worthless=known.faults,
         early=known.early,
         middle=known.middle,
         top=known.top,

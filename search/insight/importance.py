@@ -80,7 +80,7 @@ class Table:
         """The rows ``own`` with the value of ``name`` that the rows ``donors`` have."""
         rows = self.rows[own].copy()
         rows[:, self.columns[name]] = self.rows[donors][:, self.columns[name]]
-        for child in _descendants(self.space, name):
+        for child in descendants(self.space, name):
             differs = np.flatnonzero(self.active[child][own] != self.active[child][donors])
             columns = np.array(self.columns[child])
             rows[differs[:, None], columns] = self.rows[donors[differs][:, None], columns]
@@ -180,7 +180,7 @@ def _columns(space: Space) -> dict[str, list[int]]:
     return columns
 
 
-def _descendants(space: Space, name: str) -> list[str]:
+def descendants(space: Space, name: str) -> list[str]:
     found = {name}
     for child in space.order:
         if found.intersection(space.conditions.get(child, ())):

@@ -9,14 +9,21 @@ import yaml
 
 from tests.cli.conftest import Cli
 
+# At the last epoch a constraint is broken: what is gained there is nobody's.
 UNEVEN = """
 import clustertune
 
 def train(config):
     for epoch in range(1, 4 if config["x"] < 0.7 else 2):
-        clustertune.report(epoch, loss=(config["x"] - 0.2) ** 2 + 1 / epoch)
+        gained = 100 if epoch == 3 else 1 / 2 if epoch == 2 else 0
+        clustertune.report(epoch, loss=(config["x"] - 0.2) ** 2 - gained, gb=epoch)
 """
-MORE = "resource: {name: epoch, max: 3}\nscheduler: fifo\nsearcher: sobol\n"
+MORE = """
+resource: {name: epoch, max: 3}
+scheduler: fifo
+searcher: sobol
+metric_constraints: [{metric: gb, at_most: 2}]
+"""
 SPACE = "space: {x: {type: float, low: 0, high: 1}, junk: {type: int, low: 1, high: 9}}"
 
 

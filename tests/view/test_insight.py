@@ -22,7 +22,7 @@ ROWS = (
 
 def seen(**changes: Any) -> InsightView:
     known: dict[str, Any] = {
-        "experiment": "digits", "metric": "error", "resource": "epoch", "valued": 90, "worthless": 0, "early": 0,
+        "experiment": "digits", "metric": "error", "resource": "epoch", "valued": 90, "worthless": {}, "early": 0,
         "middle": 9, "top": 9, "cloned": False, "fit": 0.82, "silent": "", "held_back": "", "rows": ROWS,
         "narrower": None,
     }  # fmt: skip
@@ -44,7 +44,7 @@ def test_where_trials_say_nothing_there_is_no_number_that_looks_like_something()
         "digits: these 20 trials do not say yet which parameters matter",
         "a model of them explains 0 % of the differences between unseen trials",
     ]
-    assert not remarks(seen(silent="no", worthless=3))
+    assert not remarks(seen(silent="no", worthless={"failed": 3}))
 
 
 def test_each_parameter_has_a_bar_and_what_to_do() -> None:
@@ -52,7 +52,7 @@ def test_each_parameter_has_a_bar_and_what_to_do() -> None:
     assert shown[0].split() == ["parameter", "importance", "what", "to", "do"]
     assert shown[1].split() == ["lr", "━" * 15, "75", "%", "narrow", "it", "to", "0.002", "…", "0.05"]
     assert shown[2].split()[:4] == ["depth", "━" * 5, "25", "%"]
-    assert shown[2].endswith("the best values lie at the upper end, 8: try higher, if that makes sense")
+    assert shown[2].endswith("the best values lie near the upper end, 8: try higher, if that makes sense")
     assert shown[3].split() == ["decay", "not", "clear", "yet"]
 
 
@@ -76,12 +76,16 @@ def test_values_are_left_out_or_one_is_left() -> None:
 
 def test_what_one_should_know_is_said_only_where_it_is_so() -> None:
     assert not remarks(seen())
-    said = lines(remarks(seen(worthless=2, early=60, cloned=True, held_back="18 trials are too few")), 200)
-    assert said[0] == "2 trials failed, diverged or broke a constraint, and count as bad as the worst of the others"
-    assert said[1].startswith("60 trials did not reach epoch 9: ")
+    worthless = {"failed": 1, "broke a metric constraint": 2}
+    said = lines(remarks(seen(worthless=worthless, early=60, cloned=True, held_back="18 trials are too few")), 200)
+    assert said[0] == "3 trials count as bad as the worst of the others: 1 failed, 2 broke a metric constraint"
+    assert said[1].startswith("60 of the other 90 trials did not reach epoch 9: ")
     assert said[2].startswith("clones began from other trials' checkpoints")
     [halved] = lines(remarks(seen(early=60, middle=1)), 200)
     assert halved.startswith("60 trials did not reach epoch 9, half of all not beyond 1: ")
+    [one, half] = lines(remarks(seen(worthless={"had no finite value": 1}, early=60, middle=1)), 200)
+    assert one == "1 trial counts as bad as the worst of the others: 1 had no finite value"
+    assert half.startswith("60 of the other 90 trials did not reach epoch 9, half of the 90 not beyond 1: ")
     assert said[3] == "nothing is narrowed: 18 trials are too few"
 
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from clustertune.model.errors import Mistake
 from clustertune.model.snapshot import TrialRow
 from clustertune.model.trial import TrialState
-from clustertune.search.insight.evidence import Told, evidence, read_curves, told
+from clustertune.search.insight.evidence import Fault, Told, evidence, told
 
 
 def row(trial: int, state: TrialState = TrialState.COMPLETED, value: float | None = 0.5, **changes: Any) -> TrialRow:
@@ -41,12 +40,55 @@ def test_what_failed_or_diverged_has_an_infinite_loss_and_what_said_nothing_is_l
     ]  # fmt: skip
 
 
+def test_of_what_is_worth_nothing_it_is_told_why() -> None:
+    rows = [
+        row(0),
+        row(1, TrialState.FAILED, violation=0.5),
+        row(2, TrialState.INFEASIBLE, None),
+        row(3, violation=0.5),
+        row(4, TrialState.COMPLETED, None, last_value=math.nan),
+        row(5, violation=0.1),
+    ]
+    known = evidence(told(rows, metric="loss", goal="minimize", take="best", curves={}))
+    assert known.faults == {Fault.FAILED: 1, Fault.INFEASIBLE: 1, Fault.BROKE: 2, Fault.DIVERGED: 1}
+    assert (known.losses, len(known.worthless)) == ([0.5], 5)
+
+
 def test_what_is_maximized_is_a_loss_with_its_sign_flipped_and_curves_hold_the_best_so_far() -> None:
-    curves = {0: {1: 0.2, 2: 0.7, 3: math.nan, 4: 0.6}}
+    curves = {0: {1: -0.2, 2: -0.7, 4: -0.6}}
     [best] = told([row(0, value=0.7)], metric="loss", goal="maximize", take="best", curves=curves)
     assert (best.loss, best.curve) == (-0.7, {1: -0.2, 2: -0.7, 4: -0.7})
     [last] = told([row(0, value=0.6)], metric="loss", goal="maximize", take="last", curves=curves)
     assert last.curve == {1: -0.2, 2: -0.7, 4: -0.6}
+
+
+@pytest.mark.parametrize(("take", "later"), [("best", [0.9, 0.9]), ("last", [math.inf, math.inf])])
+def test_what_a_report_gained_that_broke_a_constraint_is_nobodys_gain(take: str, later: list[float]) -> None:
+    """After level 1 the loss only falls where memory is passed, and no report of that counts."""
+    curves = {trial: {1: 0.9, 3: math.inf, 9: math.inf} for trial in range(3)} | {3: {1: 0.8}}
+    rows = [*(row(trial, value=0.9, resource=9) for trial in range(3)), row(3, value=0.8)]
+    found = told(rows, metric="loss", goal="minimize", take=take, curves=curves)
+    assert [found[0].curve[level] for level in (3, 9)] == later
+    assert evidence(found).losses == [0.9, 0.9, 0.9, 0.8]
+
+
+def test_a_trial_that_first_broke_a_constraint_tells_gains_from_where_it_keeps_all() -> None:
+    curves = {trial: {1: math.inf, 3: 0.5, 9: 0.4} for trial in range(2)} | {2: {1: 0.8}, 3: {1: 0.7, 3: 0.6}}
+    rows = [
+        *(row(trial, value=0.4, resource=9) for trial in range(2)),
+        row(2, value=0.8),
+        row(3, value=0.6, resource=3),
+    ]
+    known = evidence(told(rows, metric="loss", goal="minimize", take="best", curves=curves))
+    assert known.losses == pytest.approx([0.4, 0.4, 0.7, 0.5])
+
+
+def test_gains_of_huge_losses_leave_them_finite() -> None:
+    curves = {0: {1: 1.5e308, 2: -1.5e308}, 1: {1: 0.0, 2: -1.7e308}, 2: {1: 0.0, 2: -1.7e308}, 3: {1: -1e308}}
+    rows = [row(trial, value=-1e308, resource=max(curve)) for trial, curve in curves.items()]
+    known = evidence(told(rows, metric="loss", goal="minimize", take="last", curves=curves))
+    assert all(map(math.isfinite, known.losses))
+    assert known.losses[3] < -1e308
 
 
 def test_of_several_objectives_the_one_that_is_asked_for_counts_and_broken_constraints_are_bad() -> None:
@@ -87,13 +129,3 @@ def test_halving_by_chance_leaves_no_trace_of_the_level() -> None:
     known = evidence(trials)
     assert sorted(known.losses)[133] >= max(known.losses[trial] for trial in best) - 1.0
     assert known.early == 267
-
-
-def test_curves_are_read_from_the_file_with_its_escaped_names() -> None:
-    text = "trial,attempt,resource,loss,metric.trial\n0,1,1,0.5,7\n0,1,2,NaN,8\n1,1,1,,9\n0,2,1,0.4,7\n"
-    assert read_curves(text, "loss")[0][1] == 0.4
-    assert math.isnan(read_curves(text, "loss")[0][2])
-    assert 1 not in read_curves(text, "loss")
-    assert read_curves(text, "trial") == {0: {1: 7.0, 2: 8.0}, 1: {1: 9.0}}
-    with pytest.raises(Mistake, match="they reported loss, trial"):
-        read_curves(text, "error")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from clustertune.model.parameters import Choice, Constant, Float, Int, Ordinal
 from clustertune.model.space import Space
 from clustertune.model.trial import Config
 from clustertune.search.insight.evidence import Told, evidence
-from clustertune.search.insight.importance import grown
+from clustertune.search.insight.importance import Table, grown
 from clustertune.search.insight.narrowing import Advice, Ground, narrowed
-from tests.search.insight.told_trials import SPACE, decades, trials
+from tests.search.insight.told_trials import SPACE, decades, drawn, trials
 
 
 def advice(name: str, loss: Callable[[Config], float], count: int = 120) -> Advice:
@@ -36,6 +38,38 @@ def test_where_the_best_values_lie_at_an_end_that_end_stays_and_is_told(best: fl
     assert isinstance(found.parameter, Float)
     kept = found.parameter.high if end == "high" else found.parameter.low
     assert kept == (1.0 if end == "high" else 1e-4)
+
+
+@pytest.mark.parametrize(("best", "end"), [(0.0, "low"), (0.01, "low"), (0.08, ""), (0.14, "")])
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_optimum_inside_the_range_is_not_taken_for_one_at_its_end(best: float, end: str, turned: bool) -> None:
+    space = Space({"a": Float(0.0, 1.0)})
+    for seed in range(3):
+        known = evidence(
+            [
+                Told(config=config, level=1, loss=(abs(turned - float(config["a"])) - best) ** 2, curve={})
+                for config in drawn(100, seed, space)
+            ]
+        )
+        found = Ground(space, known, grown(space, known)).advice("a").beyond
+        assert found == ("high" if end and turned else end)
+
+
+def test_where_trials_fail_towards_an_end_nobody_is_sent_beyond_it() -> None:
+    """The loss falls up to 0.9, and what lies beyond diverges."""
+    space = Space({"a": Float(0.0, 1.0)})
+    losses = [(c, -float(c["a"]) if float(c["a"]) < 0.9 else math.inf) for c in drawn(100, 1, space)]
+    known = evidence([Told(config=config, level=1, loss=loss, curve={}) for config, loss in losses])
+    assert Ground(space, known, grown(space, known)).advice("a").beyond == ""
+
+
+def test_values_are_compared_in_the_same_rows_however_they_are_written() -> None:
+    """A parameter without children is written into its own columns; the rows are those of whole configurations."""
+    known = evidence(trials(lambda x: decades(x, 1e-2), 20))
+    ground = Ground(SPACE, known, grown(SPACE, known))
+    having = [config for config in ground.good if "momentum" in config]
+    changed = [config | {"momentum": value} for value in (0.1, 0.9) for config in having]
+    assert np.array_equal(ground._rows("momentum", [0.1, 0.9], having), Table(SPACE, changed).rows)
 
 
 def test_a_clearly_bad_value_of_a_choice_is_dropped_and_one_hardly_worse_is_not() -> None:
