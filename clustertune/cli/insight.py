@@ -15,7 +15,7 @@ from clustertune.model.errors import Mistake, NoSuchName
 if TYPE_CHECKING:
     from clustertune.cli.places import Found
     from clustertune.definition import ExperimentDefinition
-    from clustertune.definition.experiment import MetricConstraint
+    from clustertune.definition.sections import MetricConstraint
     from clustertune.search.insight.curves import Bound
     from clustertune.search.insight.evidence import Told
     from clustertune.search.insight.findings import Insight

@@ -3,7 +3,7 @@
 from clustertune.definition.algorithms import AUTO, Registry
 from clustertune.definition.automatic import with_algorithms_chosen
 from clustertune.definition.cluster import ClusterDefinition, Providers
-from clustertune.definition.experiment import AlgorithmChoice, ExperimentDefinition
+from clustertune.definition.experiment import ExperimentDefinition
 from clustertune.definition.loading import (
     Inspected,
     check_experiment,
@@ -16,6 +16,7 @@ from clustertune.definition.loading import (
 from clustertune.definition.pausing import saves_when_asked
 from clustertune.definition.program import check_program, interpreter_problem
 from clustertune.definition.schema import json_schema
+from clustertune.definition.sections import AlgorithmChoice
 
 __all__ = [
     "AUTO",

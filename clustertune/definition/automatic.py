@@ -6,7 +6,8 @@ from collections.abc import Collection
 
 from clustertune.definition.algorithms import AUTO, Chosen, Kind, Registry, resolve_choice
 from clustertune.definition.document import Document
-from clustertune.definition.experiment import AlgorithmChoice, ExperimentDefinition
+from clustertune.definition.experiment import ExperimentDefinition
+from clustertune.definition.sections import AlgorithmChoice
 
 _PLAINEST_SCHEDULER, _PLAINEST_SEARCHER = AlgorithmChoice(type="fifo"), AlgorithmChoice(type="random")
 """What nothing can be wrong with: so that what is wrong elsewhere is said alone."""

@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Iterator
 from clustertune.definition.algorithms import Kind, Registry
 from clustertune.definition.command import PARAMETER_NAME, command_problems
 from clustertune.definition.document import FieldPath
-from clustertune.definition.experiment import NAME_PATTERN, NO_OBJECTIVE, Aim, ExperimentDefinition, Objective
+from clustertune.definition.experiment import NAME_PATTERN, NO_OBJECTIVE, ExperimentDefinition
 from clustertune.definition.parameters import space_problems
+from clustertune.definition.sections import Aim, Objective
 from clustertune.definition.storage import storage_problem
 from clustertune.model.errors import Mistake
 from clustertune.model.placeholders import ALL_ARGUMENTS

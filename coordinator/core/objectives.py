@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from clustertune.coordinator.core.standings import Standings
-from clustertune.definition.experiment import Aim, ExperimentDefinition, MetricConstraint, Objective
+from clustertune.definition.experiment import ExperimentDefinition
+from clustertune.definition.sections import Aim, MetricConstraint, Objective
 from clustertune.model.front import Measured
 
 _AT_THE_END = 0

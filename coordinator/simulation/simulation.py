@@ -19,7 +19,8 @@ from clustertune.coordinator.simulation.outcome import Meter, Outcome
 from clustertune.coordinator.simulation.suggesting import Suggesting
 from clustertune.coordinator.simulation.task import Task
 from clustertune.coordinator.simulation.timeline import Timeline
-from clustertune.definition.experiment import ExperimentDefinition, PerTrial
+from clustertune.definition.experiment import ExperimentDefinition
+from clustertune.definition.sections import PerTrial
 from clustertune.model.errors import ClustertuneError, Mistake
 from clustertune.model.instance import Inventory
 from clustertune.search.registry import Registry

@@ -17,7 +17,8 @@ from clustertune.coordinator.core.snapshots import best_trial, front, row, snaps
 from clustertune.coordinator.replay import Replay
 from clustertune.coordinator.simulation.conditions import Conditions, Machine
 from clustertune.coordinator.simulation.task import Step
-from clustertune.definition.experiment import ExperimentDefinition, MetricConstraint
+from clustertune.definition.experiment import ExperimentDefinition
+from clustertune.definition.sections import MetricConstraint
 from clustertune.model.errors import Mistake
 from clustertune.model.front import Measured
 from clustertune.model.parameters import Float
