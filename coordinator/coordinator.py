@@ -17,8 +17,8 @@ from clustertune.coordinator.agent_events import as_event
 from clustertune.coordinator.agent_link import AgentLink
 from clustertune.coordinator.core import commands as c
 from clustertune.coordinator.core import events as e
+from clustertune.coordinator.core.algorithms import Algorithms
 from clustertune.coordinator.core.core import Core
-from clustertune.coordinator.core.fold import Algorithms
 from clustertune.coordinator.core.lineage import schedule
 from clustertune.coordinator.core.snapshots import front, row, snapshot
 from clustertune.coordinator.core.state import Experiment

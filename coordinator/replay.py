@@ -9,7 +9,8 @@ from typing import Any
 
 from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core.ahead import Ahead, tell
-from clustertune.coordinator.core.fold import Algorithms, Fold
+from clustertune.coordinator.core.algorithms import Algorithms
+from clustertune.coordinator.core.fold import Fold
 from clustertune.coordinator.core.state import Experiment
 from clustertune.model.trial import Config, ExperimentState, TrialState
 from clustertune.search.contracts import Clone, NoConfig, ResumeTrial, SlowSearcher, StartNew, StopPausedTrial

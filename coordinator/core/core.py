@@ -7,12 +7,13 @@ from typing import Any
 
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core import facts as f
+from clustertune.coordinator.core.algorithms import Algorithms
 from clustertune.coordinator.core.checkpoints import Checkpoints
 from clustertune.coordinator.core.commands import Step
 from clustertune.coordinator.core.desk import Desk
 from clustertune.coordinator.core.experiments import Experiments
 from clustertune.coordinator.core.fleet import Fleet
-from clustertune.coordinator.core.fold import Algorithms, Fold
+from clustertune.coordinator.core.fold import Fold
 from clustertune.coordinator.core.slots import Slots
 from clustertune.coordinator.core.state import State
 from clustertune.coordinator.core.suggestions import Suggestions

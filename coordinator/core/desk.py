@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from clustertune.coordinator.core.algorithms import Algorithms
 from clustertune.coordinator.core.commands import Command, ReportRow, Step
 from clustertune.coordinator.core.facts import Fact
-from clustertune.coordinator.core.fold import Algorithms, Fold
+from clustertune.coordinator.core.fold import Fold
 from clustertune.coordinator.core.line import Line
 from clustertune.coordinator.core.state import NOTICES_KEPT, Experiment, Trial
 from clustertune.coordinator.core.story import TELLERS, Words

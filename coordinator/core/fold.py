@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from clustertune.coordinator.core import facts as f
-from clustertune.coordinator.core import fold_checkpoints, worth
-from clustertune.coordinator.core.ahead import Ahead, StandIn
+from clustertune.coordinator.core import fold_checkpoints, fold_instances, worth
+from clustertune.coordinator.core.ahead import Ahead
+from clustertune.coordinator.core.algorithms import Algorithms
 from clustertune.coordinator.core.objectives import Objectives
-from clustertune.coordinator.core.placement import Room
 from clustertune.coordinator.core.state import (
     NOTICES_KEPT,
     Attempt,
     Experiment,
-    Instance,
     Progress,
     State,
     Trial,
     run_spec,
 )
+from clustertune.coordinator.core.telling import tell_end, tell_report, tell_scheduler
 from clustertune.definition.experiment import ExperimentDefinition
-from clustertune.model.front import Measured
-from clustertune.model.space import Space
-from clustertune.model.trial import Config, EndReason, ExperimentState, TrialState, attempt_id
-from clustertune.search.contracts import Clone, Decision, Scheduler, Searcher
+from clustertune.model.trial import EndReason, ExperimentState, TrialState, attempt_id
+from clustertune.search.contracts import Clone, Decision, Searcher
 
 Curve = Callable[[str], Iterable[tuple[int, int, Mapping[str, float]]]]
 """All reports of an experiment, oldest first: trial, level and metrics."""
@@ -38,33 +36,6 @@ _NOTICES = {
 
 _THE_PROGRAMS_FAULT = (EndReason.RAISED, EndReason.TIMEOUT)
 _STILL_OR_FAILED = (TrialState.PENDING, TrialState.PAUSED, TrialState.FAILED)
-
-
-class Algorithms(Protocol):
-    """Makes searchers and schedulers from their names; the search room's registry is one."""
-
-    def make_searcher(
-        self, name: str, options: Mapping[str, Any], *, space: Space, seed: int, initial: tuple[Config, ...]
-    ) -> Searcher: ...
-
-    def make_scheduler(
-        self,
-        name: str,
-        options: Mapping[str, Any],
-        *,
-        space: Space,
-        min_resource: int,
-        max_resource: int | None,
-        seed: int,
-    ) -> Scheduler: ...
-
-    def scheduler_pauses(self, name: str, options: Mapping[str, Any]) -> bool: ...
-
-    def searcher_design(self, name: str, options: Mapping[str, Any], *, space: Space) -> int | None:
-        """None for a searcher that answers at once; for a slow one how many trials come before its first proposal."""
-        ...
-
-    def make_stand_in(self, *, space: Space, seed: int, initial: tuple[Config, ...]) -> StandIn: ...
 
 
 class Fold:
@@ -97,9 +68,9 @@ class Fold:
             f.StorageTidied: self._elsewhere(fold_checkpoints.storage_tidied),
             f.ProvenanceKnown: self._elsewhere(fold_checkpoints.provenance_known),
             f.TrialDescribed: self._elsewhere(fold_checkpoints.trial_described),
-            f.InstanceLaunched: self._instance_launched,
-            f.InstanceReady: self._instance_ready,
-            f.InstanceGone: self._instance_gone,
+            f.InstanceLaunched: lambda fact, now: fold_instances.instance_launched(self.state, fact, now),
+            f.InstanceReady: self._elsewhere(fold_instances.instance_ready),
+            f.InstanceGone: self._elsewhere(fold_instances.instance_gone),
             f.Restarted: self._restarted,
         }
 
@@ -226,7 +197,7 @@ class Fold:
         trial = Trial(number=fact.trial, config=dict(fact.config), parent=fact.parent, source=fact.source)
         if fact.source in _NOTICES:
             trial.notices = (_NOTICES[fact.source],)
-        _tell(experiment, "on_create", trial.number, trial.config)
+        tell_scheduler(experiment, "on_create", trial.number, trial.config)
         if fact.parent is not None:
             self._clone(experiment, trial, experiment.trials[fact.parent], fact.level)
         trial.target = experiment.scheduler.target(trial.number)
@@ -236,7 +207,7 @@ class Fold:
         experiment.counts[TrialState.PENDING] += 1
         experiment.pending.append(trial.number)
         if fact.parent is None and not experiment.can_create():
-            _tell(experiment, "on_no_more")
+            tell_scheduler(experiment, "on_no_more")
 
     def _clone(self, experiment: Experiment, child: Trial, parent: Trial, level: int) -> None:
         """What the parent saved long ago is not what its child was made for: one that runs saves anew."""
@@ -247,12 +218,12 @@ class Fold:
         experiment.heirs.add(child.number)
         begins_at = child.origin.resource if child.origin is not None else 0
         begins_at = level if child.awaits else begins_at
-        _tell(experiment, "on_clone", parent.number, child.number, begins_at)
+        tell_scheduler(experiment, "on_clone", parent.number, child.number, begins_at)
 
     def _search_exhausted(self, fact: f.SearchExhausted, now: float) -> None:  # noqa: ARG002
         experiment = self.state.experiments[fact.experiment]
         experiment.exhausted = True
-        _tell(experiment, "on_no_more")
+        tell_scheduler(experiment, "on_no_more")
 
     def _trial_moved(self, fact: f.TrialMoved, now: float) -> None:  # noqa: ARG002
         experiment = self.state.experiments[fact.experiment]
@@ -262,7 +233,7 @@ class Fold:
             experiment.heirs.discard(trial.number)
         if fact.state is TrialState.PENDING:
             if trial.parked:
-                _tell(experiment, "on_resume", trial.number)
+                tell_scheduler(experiment, "on_resume", trial.number)
             trial.held = trial.parked = False
             experiment.pending.appendleft(trial.number)
         elif trial.number in experiment.pending:
@@ -336,7 +307,7 @@ class Fold:
         trial.notices = (*trial.notices, *ending.notices)[-NOTICES_KEPT:]
         trial.held = fact.state is TrialState.PAUSED and not trial.parked
         if fact.state is TrialState.PAUSED and trial.parked:
-            _tell(experiment, "on_pause", trial.number)
+            tell_scheduler(experiment, "on_pause", trial.number)
         trial.unstartable = ending.reason is EndReason.UNSTARTABLE
         if ending.reason is EndReason.NO_CHECKPOINT and current is not None and trial.origin == current.checkpoint:
             trial.origin = None
@@ -361,26 +332,6 @@ class Fold:
             # A parent that ended without a checkpoint will make none now: the child begins from the beginning.
             child.awaits = child.awaits and child.parent != trial.number
 
-    # Instances
-
-    def _instance_launched(self, fact: f.InstanceLaunched, now: float) -> None:
-        self.state.epochs[fact.instance] = fact.epoch
-        self.state.instances[fact.instance] = Instance(
-            id=fact.instance, epoch=fact.epoch, token_hash=fact.token_hash, launched=now
-        )
-
-    def _instance_ready(self, fact: f.InstanceReady, now: float) -> None:  # noqa: ARG002
-        instance = self.state.instances[fact.instance]
-        instance.room = Room(fact.inventory)
-        for name, number in instance.attempts.values():
-            experiment, trial = self._trial(name, number)
-            if trial.current is not None:
-                instance.room.take(experiment.demand, trial.current.gpus)
-
-    def _instance_gone(self, fact: f.InstanceGone, now: float) -> None:  # noqa: ARG002
-        self.state.instances.pop(fact.instance, None)
-        fold_checkpoints.machine_gone(self.state, fact)
-
     def _release(self, experiment: Experiment, instance_id: str, attempt: str, gpus: tuple[int, ...]) -> None:
         instance = self.state.instances.get(instance_id)
         if instance is None or instance.attempts.pop(attempt, None) is None:  # type: ignore[call-overload]
@@ -401,30 +352,3 @@ def _withdraw(experiment: Experiment, trial: Trial) -> None:
         experiment.ended_since_best += trial.ended_before
     experiment.front = tuple(number for number in experiment.front if number != trial.number)
     trial.best_loss, trial.best_resource, trial.measured, trial.values = math.inf, None, None, None
-
-
-def _tell(experiment: Experiment, what: str, *arguments: object) -> None:
-    """Of what only some schedulers want to hear."""
-    if (told := getattr(experiment.scheduler, what, None)) is not None:
-        told(*arguments)
-
-
-def tell_report(experiment: Experiment, fact: f.RungReached) -> None:
-    """The searcher learns what a report was worth."""
-    _observe(experiment, fact.trial, fact.resource, fact.loss, fact.measured)
-
-
-def _observe(experiment: Experiment, trial: int, resource: int, loss: float, measured: Measured | None) -> None:
-    if measured is not None and isinstance(experiment.searcher, Ahead):
-        experiment.searcher.observe_all(trial, resource, loss, measured)
-    else:
-        experiment.searcher.observe(trial, resource, loss)
-
-
-def tell_end(experiment: Experiment, fact: f.AttemptEnded | f.TrialMoved) -> None:
-    """The algorithms learn that a trial will not run again."""
-    experiment.scheduler.on_end(fact.trial, fact.state)
-    if fact.state in (TrialState.FAILED, TrialState.INFEASIBLE):
-        experiment.searcher.forget(fact.trial)
-    elif isinstance(fact, f.AttemptEnded) and fact.loss is not None:
-        _observe(experiment, fact.trial, fact.resource or 0, fact.loss, fact.measured)

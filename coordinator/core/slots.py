@@ -7,9 +7,9 @@ from clustertune.coordinator.core.checkpoints import start_from
 from clustertune.coordinator.core.commands import StartAttempt
 from clustertune.coordinator.core.desk import Desk
 from clustertune.coordinator.core.experiments import Experiments
-from clustertune.coordinator.core.fold import tell_end
 from clustertune.coordinator.core.state import Attempt, Experiment, Instance, Trial
 from clustertune.coordinator.core.suggestions import Suggestions
+from clustertune.coordinator.core.telling import tell_end
 from clustertune.model.trial import Config, ExperimentState, TrialState
 from clustertune.search.contracts import NoConfig, ResumeTrial, StartNew, StopPausedTrial
 

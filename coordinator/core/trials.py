@@ -12,8 +12,8 @@ from clustertune.coordinator.core.checkpoints import Checkpoints
 from clustertune.coordinator.core.commands import CollectLog, LetGoOn, ReportRow
 from clustertune.coordinator.core.desk import Desk
 from clustertune.coordinator.core.experiments import Experiments
-from clustertune.coordinator.core.fold import tell_end, tell_report
 from clustertune.coordinator.core.state import Attempt, Experiment, Trial
+from clustertune.coordinator.core.telling import tell_end, tell_report
 from clustertune.coordinator.core.winners import Winners
 from clustertune.model.front import Measured
 from clustertune.model.trial import LARGEST_LEVEL, AttemptId, Ending, EndReason, ExperimentState, Report, TrialState
