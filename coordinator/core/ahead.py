@@ -222,6 +222,8 @@ class Ahead:
             return None
         if not self._learned or trials + slots < self._design:
             return None if self._warm else 0
+        if not free and self._took_s == 0.0:
+            return None  # what takes no time, as in virtual time, is asked for when it is needed
         enough = min(left, max(1, free, 2 * self.taken))
         plenty = len(self._ready) >= enough / 2
         if plenty and (self._ready_known >= self._fresh or (not free and now < self._rest_until)):
