@@ -81,13 +81,16 @@ class Local:
             os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + _LEAVE_S
         while time.monotonic() < deadline:
+            # Looked at first: who ends between the two is reaped all the same.
+            lives = _lives(who)
             self._reap(instance)
-            if not _lives(who):
+            if not lives:
                 return
             time.sleep(0.02)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        self._reap(instance)
+        if (child := self._children.pop(instance, None)) is not None:
+            child.wait()
 
     def _reap(self, instance: str) -> None:
         child = self._children.get(instance)
