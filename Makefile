@@ -6,7 +6,7 @@ export PYTHON
 
 help:
 	@echo "make demo       tune a small neural network on this machine (about a minute)"
-	@echo "make test       run every test, with coverage"
+	@echo "make test       run every test (COVERAGE=1: which lines were run, too)"
 	@echo "make lint       ruff, mypy, import contracts, Python versions"
 	@echo "make benchmark  measure clustertune beside its peers (a quarter of an hour)"
 	@echo "make clean      remove what these made"

@@ -28,7 +28,7 @@ import clustertune
 def train(config):
     with open("ran.log", "a") as log:
         for step in range(1, STEPS + 1):
-            time.sleep(0.02)
+            time.sleep(0.015)
             print(os.environ["CLUSTERTUNE_TRIAL"], step, file=log, flush=True)
             clustertune.report(step, error=config["x"] / step)
 """.replace("STEPS", str(STEPS))
