@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -75,7 +76,12 @@ def ask(told: list[Any], count: int) -> c.Suggest:
 
 
 def searchers() -> list[psutil.Process]:
-    return [x for x in psutil.Process().children() if "clustertune.coordinator.search_process" in x.cmdline()]
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended: another test's, and nobody has waited for it yet
+            if "clustertune.coordinator.search_process" in child.cmdline():
+                found.append(child)
+    return found
 
 
 TOLD: list[Any] = [("created", 0, {"lr": 0.5}), ("observe", 0, 9, 0.25), ("created", 1, {"lr": 0.25}), ("forget", 1)]
