@@ -22,7 +22,7 @@ from clustertune.search.searchers.surrogates import Data, Learned, Surrogate, le
 _FENCE = 6.0
 """Ten standard deviations above the mean, where losses are normally distributed."""
 
-_RELEARN = 1.2
+_RELEARN = 1.1
 
 _BEST = 5
 """Candidates are looked for near this many of the best."""
@@ -49,7 +49,7 @@ class Lesson:
 class ModelSearch:
     """The part that model-based searchers share; ``lesson`` is what makes one differ from another.
 
-    What takes long to learn is learned anew whenever a fifth more has been observed. At which observations that is
+    What takes long to learn is learned anew whenever a tenth more has been observed. At which observations that is
     depends on their number alone, so that a searcher made anew and told everything again proposes the same.
     """
 
