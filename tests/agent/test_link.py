@@ -228,7 +228,7 @@ def test_a_quiet_agent_costs_next_to_nothing(in_rig):
         process = psutil.Process(rig.agent.pid)
         before, since = sum(process.cpu_times()[:2]), time.monotonic()
         await rig.coordinator.ended("digits:7:1")
-        assert (sum(process.cpu_times()[:2]) - before) / (time.monotonic() - since) < 0.2
+        assert (sum(process.cpu_times()[:2]) - before) / (time.monotonic() - since) < 0.03
         assert process.memory_info().rss < 60 * 2**20
 
     in_rig(scenario)

@@ -28,7 +28,7 @@ import clustertune
 def train(config):
     with open("ran.log", "a") as log:
         for step in range(1, STEPS + 1):
-            time.sleep(0.015)
+            time.sleep(0.05 if os.path.exists("strikes") else 0.01)
             print(os.environ["CLUSTERTUNE_TRIAL"], step, file=log, flush=True)
             clustertune.report(step, error=config["x"] / step)
 """.replace("STEPS", str(STEPS))
@@ -93,10 +93,6 @@ def wait_until(condition: Any, limit_s: float = 60.0) -> None:
         time.sleep(0.005)
 
 
-def is_over(home: TestHome) -> bool:
-    return len(ended_trials(home)) == TRIALS
-
-
 def strike(home: TestHome, kind: str, chance: random.Random) -> None:
     if kind == "trial":
         with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself meanwhile
@@ -114,22 +110,23 @@ def test_whatever_is_killed_every_trial_ends_once_and_no_report_is_missing(
 ) -> None:
     chance = random.Random(f"1 {kind}")
     definition = write_program(tmp_path)
+    # Trials take their time until the last strike: on a busy machine they would be over before the commands in between.
+    (tmp_path / "strikes").touch()
     retries = ["--set", "retries=20"] if kind == "trial" else []
     assert clustertune(home, "tune", str(definition), "--detach", *retries).returncode == 0
     seen_reports: set[tuple[int, int, int]] = set()
     seen_ended: dict[int, int] = {}
     for _ in range(4):
-        enough = len(seen_reports) + chance.randint(10, 50)
-        # On a busy machine the trials may all be over before the last of the commands between strikes has ended.
-        wait_until(lambda: len(journal(home, "SELECT id FROM reports")) > enough or is_over(home))  # noqa: B023
+        before = len(seen_reports)
+        wait_until(lambda: len(journal(home, "SELECT id FROM reports")) > before + chance.randint(10, 50))  # noqa: B023
         strike(home, kind, chance)
         seen_reports |= set(journal(home, "SELECT trial, attempt, resource FROM reports"))
         for trial in ended_trials(home):
             seen_ended.setdefault(trial, len((tmp_path / "ran.log").read_text().splitlines()))
         clustertune(home, "status")
+    (tmp_path / "strikes").unlink()
     resumed = clustertune(home, "resume", "torn", "--plain")
-    over = "torn is completed and cannot be resumed" in resumed.stderr
-    assert resumed.returncode == 0 or over, resumed.stdout + resumed.stderr
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
 
     assert ended_trials(home) == Counter(range(TRIALS))
     reports = journal(home, "SELECT trial, attempt, resource FROM reports")

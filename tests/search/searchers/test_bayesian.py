@@ -44,11 +44,11 @@ def search(searcher: Bayesian, losses: Callable[[Config], float], first: int, tr
     return best
 
 
-@pytest.mark.parametrize(("surrogate", "seeds"), [("gp", 2), ("rf", 1), ("et", 1), ("gbrt", 1)])
-def test_every_model_finds_the_bottom_of_a_bowl(surrogate: str, seeds: int) -> None:
-    found = [search(taught(make(surrogate=surrogate, seed=s), bowl), bowl, 8, 16) for s in range(seeds)]
+@pytest.mark.parametrize("surrogate", ["gp", "rf", "et", "gbrt"])
+def test_every_model_finds_the_bottom_of_a_bowl(surrogate: str) -> None:
+    found = [search(taught(make(surrogate=surrogate, seed=s), bowl), bowl, 8, 16) for s in range(2)]
     # The best of 16 points drawn at random has a loss of 0.02 on average: 1 / (16 pi).
-    assert sum(found) / seeds < 0.01
+    assert sum(found) / 2 < 0.01
 
 
 @pytest.mark.parametrize("acquisition", ["ei", "lcb", "pi", "hedge"])
