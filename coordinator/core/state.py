@@ -136,7 +136,7 @@ class Experiment:
     reason: str = ""
     failure: str = ""
     trials: list[Trial] = field(default_factory=list)
-    counts: Counter[TrialState] = field(default_factory=Counter)
+    counts: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
     pending: deque[int] = field(default_factory=deque)
     active: set[int] = field(default_factory=set)
     recent: deque[int] = field(default_factory=lambda: deque(maxlen=10))
@@ -190,7 +190,8 @@ class Experiment:
 
     def left_to_create(self) -> float:
         """How many configurations the searcher may still propose."""
-        return math.inf if self.limit is None else self.limit - (len(self.trials) - self.clones)
+        limit = self.definition.trials
+        return math.inf if limit is None else limit - (len(self.trials) - self.clones)
 
     def mean_attempt_s(self) -> float:
         """How long attempts took so far; 0 before the first has ended."""
@@ -233,7 +234,7 @@ class Instance:
     room: Room | None = None
     connected: bool = False
     away_since: float | None = None
-    attempts: dict[AttemptId, tuple[str, int]] = field(default_factory=dict)
+    attempts: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     @property
     def ready(self) -> bool:
@@ -269,7 +270,7 @@ class State:
 
     def busy(self) -> bool:
         """Whether anything runs, wants to, or is being saved."""
-        if any(True for _ in self.running()) or any(i.attempts for i in self.instances.values()):
+        if next(self.running(), None) is not None or any(i.attempts for i in self.instances.values()):
             return True
         return any(k.instance in self.instances for x in self.experiments.values() for _, k in x.saving())
 

@@ -69,14 +69,14 @@ class Trials:
         observed = trial.resource is None or report.resource > trial.resource
         self._desk.row(
             ReportRow(
-                experiment=experiment.name,
-                trial=trial.number,
-                attempt=attempt.number,
-                resource=report.resource,
-                elapsed_s=report.elapsed_s,
-                loss=loss,
-                metrics=dict(report.metrics),
-                observed=observed,
+                experiment.name,
+                trial.number,
+                attempt.number,
+                report.resource,
+                report.elapsed_s,
+                loss,
+                report.metrics,
+                observed,
             )
         )
         if observed:
@@ -230,12 +230,12 @@ class Trials:
             loss=loss if valued else None,
             measured=measured if valued else None,
         )
-        held = self._winners.held(experiment, trial)
+        held = self._winners.held(experiment, trial) if state is TrialState.INFEASIBLE else None
         self._desk.emit(ended)
         if state.ended:
             tell_end(experiment, ended)
         self._winners.over(experiment, trial, held)
-        if ending.reason is EndReason.NO_CHECKPOINT and attempt.checkpoint is not None:
+        if attempt.checkpoint is not None and ending.reason is EndReason.NO_CHECKPOINT:
             self._checkpoints.unusable(experiment, trial, attempt.checkpoint, ending.error)
         self._checkpoints.ended(experiment, trial)
         if ending.reason not in _NOT_OF_THE_PROGRAM and experiment.state is ExperimentState.RUNNING:
@@ -248,11 +248,13 @@ class Trials:
 
     def _current(self, attempt: str, instance: str, epoch: int) -> tuple[Experiment, Trial, Attempt] | None:
         """None for attempts that are over here, or that another epoch holds: what they say changes nothing."""
-        holder = self._desk.state.instances.get(instance)
-        if holder is None or holder.epoch != epoch or (held := holder.attempts.get(AttemptId(attempt))) is None:
+        state = self._desk.state
+        holder = state.instances.get(instance)
+        if holder is None or holder.epoch != epoch or (held := holder.attempts.get(attempt)) is None:
             return None
-        experiment = self._desk.state.experiments[held[0]]
-        trial = experiment.trials[held[1]]
+        name, number = held
+        experiment = state.experiments[name]
+        trial = experiment.trials[number]
         return None if trial.current is None else (experiment, trial, trial.current)
 
 
