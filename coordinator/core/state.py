@@ -119,7 +119,8 @@ class Experiment:
     ``deleting`` are digests that nobody needs and that may still be in the storage; ``copies`` counts who has a digest;
     ``untidy``: transfers may have left something in the storage; ``first``: how many configurations of earlier
     experiments come after the user's own; ``objectives`` are there where one loss does not say what a report is worth;
-    ``front``: where there are several, the trials that keep the constraints and that no other beats.
+    ``front``: where there are several, the trials that keep the constraints and that no other beats. ``metric``,
+    ``takes_last`` and ``top`` (the highest level) are the definition's.
     """
 
     name: str
@@ -166,6 +167,15 @@ class Experiment:
     copies: Counter[str] = field(default_factory=Counter)
     first: int = 0
     events: deque[Line] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    metric: str = field(init=False)
+    takes_last: bool = field(init=False)
+    top: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Every report asks for them, and to look them up in the definition takes five times as long.
+        objective = self.definition.objective
+        self.metric, self.takes_last = objective.metric, objective.take == "last"
+        self.top = self.definition.resource.max
 
     @property
     def winners(self) -> tuple[int, ...]:

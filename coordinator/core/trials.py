@@ -60,7 +60,7 @@ class Trials:
             return
         measured = None
         if experiment.objectives is None:
-            value = report.metrics.get(experiment.definition.objective.metric)
+            value = report.metrics.get(experiment.metric)
             loss = None if value is None else experiment.sign * value
         else:
             measured = experiment.objectives.measure(report.metrics)
@@ -113,12 +113,11 @@ class Trials:
                 metric, level = experiment.definition.objective.metric, experiment.definition.resource.name
                 self._desk.notice(experiment, trial, f"{metric} is not a number at {level} {resource}")
             return
-        take_last = experiment.definition.objective.take == "last"
-        if take_last or loss < trial.best_loss:
+        if experiment.takes_last or loss < trial.best_loss:
             trial.best_loss, trial.best_resource = loss, resource
         if trial.best_loss < experiment.best_loss:
             self._crown(experiment, trial)
-        elif take_last and experiment.best == trial.number and loss > experiment.best_loss:
+        elif experiment.takes_last and experiment.best == trial.number and loss > experiment.best_loss:
             # The incumbent has become worse, so that another may be the best now.
             self._crown(experiment, min(experiment.trials, key=lambda t: (t.best_loss, t.number)))
 

@@ -93,7 +93,7 @@ _BY_REASON = {
 
 
 def reached_the_top(experiment: Experiment, trial: Trial) -> bool:
-    top = experiment.definition.resource.max
+    top = experiment.top
     return top is not None and trial.resource is not None and trial.resource >= top
 
 
