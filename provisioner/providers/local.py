@@ -55,9 +55,11 @@ class Local:
         found = []
         for path in sorted(self._folder.glob("*/agent.json")):
             instance = path.parent.name
-            self._reap(instance)
             who = _read(path)
-            if who is not None and _lives(who):
+            # Looked at first: who ends between the two is reaped all the same.
+            lives = who is not None and _lives(who)
+            self._reap(instance)
+            if who is not None and lives:
                 found.append(Found(instance=instance, epoch=int(str(who["epoch"]))))
         return found
 
@@ -67,6 +69,7 @@ class Local:
             who = _read(path)
             if who is not None and _lives(who):
                 self._end(instance, who)
+            self._reap(instance)
             path.unlink(missing_ok=True)
 
     def last_words(self, instance: str) -> str:
@@ -81,7 +84,6 @@ class Local:
             os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + _LEAVE_S
         while time.monotonic() < deadline:
-            # Looked at first: who ends between the two is reaped all the same.
             lives = _lives(who)
             self._reap(instance)
             if not lives:
