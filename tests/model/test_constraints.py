@@ -126,6 +126,32 @@ def test_a_constraint_knows_whom_it_speaks_of() -> None:
     assert Constraint(" log  < 3 ", PARAMETERS).text == "log  < 3"
 
 
+def test_a_comparison_in_a_comparison_costs_what_it_says_however_deep(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = []
+    monkeypatch.setitem(FUNCTIONS, "abs", (lambda value: computed.append(value) or abs(value), 1, 1))  # type: ignore[index]
+    text = "abs(depth)"
+    for _ in range(18):
+        text = f"(0<{text}<9)"
+    assert holds(text) is True
+    assert computed == [5]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0 < gone < 1 / depth", None),
+        ("0 < 1 / depth < gone", False),
+        ("gone < 1 < 0", False),
+        ("0 < 1 < gone", None),
+        ("0 < gone in (1, 2)", None),
+        ("0 < depth in (0, 2)", False),
+        ("-1 < depth in (0, 2)", True),
+    ],
+)
+def test_each_link_of_a_chain_counts_for_itself(text: str, expected: bool | None) -> None:
+    assert Constraint(text, {"gone": Int(0, 9), "depth": Int(0, 9)}).holds({"depth": 0}) is expected
+
+
 @pytest.mark.parametrize(
     ("text", "position", "message"),
     [
