@@ -17,6 +17,7 @@ from typing import Any
 from clustertune.model.constraint_text import FUNCTIONS, InvalidConstraint, Sentence, read_sentence
 from clustertune.model.errors import suggestion
 from clustertune.model.parameters import Choice, Constant, Parameter, shown
+from clustertune.model.ranges import Range, outcome
 from clustertune.model.trial import Value
 
 __all__ = ["Constraint", "InvalidConstraint", "by_last_name", "constraint_problems"]
@@ -40,11 +41,11 @@ class _Absent(Exception):
 class Constraint:
     """One expression over ``parameters``. Immutable. Raises InvalidConstraint, which says where and why."""
 
-    __slots__ = ("_judge", "names", "text")
+    __slots__ = ("_judge", "_sentence", "names", "text")
 
     def __init__(self, text: str, parameters: Mapping[str, Parameter]) -> None:
         sentence = read_sentence(text, parameters)
-        self.text = sentence.text
+        self.text, self._sentence = sentence.text, sentence
         self._judge = _Compiler(sentence, parameters).condition(sentence.tree)
         named = sentence.names()
         self.names = tuple(name for name in parameters if name in named)
@@ -59,6 +60,13 @@ class Constraint:
             return self._judge(config)
         except (ArithmeticError, ValueError, TypeError):
             return False
+
+    def outcome(self, ranges: Mapping[str, Range]) -> bool | None:
+        """Whether it surely holds, or is surely broken, wherever the parameters lie within ``ranges``; else None.
+
+        Parameters that may not be there have no range. Costs about ten microseconds.
+        """
+        return outcome(self._sentence, self._sentence.tree, ranges)
 
 
 def constraint_problems(
