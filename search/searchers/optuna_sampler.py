@@ -37,8 +37,15 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial, Trial
 
-_ASKS = 16
-"""So often a sampler is asked for something that is new and allowed, before chance proposes."""
+_ASKS = 256
+"""So often a sampler is asked for something that is allowed, before chance proposes: half a second, for TPE."""
+
+_ASKS_OF = {"gp": 16}
+_ASKS_OF_UNKNOWN = 64
+"""Fewer of those that may take long to answer."""
+
+_OLD = 16
+"""So often it may come back to what was tried: in a finite space it does so more and more."""
 
 _CLASSES = {
     "tpe": "TPESampler", "gp": "GPSampler", "cmaes": "CmaEsSampler", "qmc": "QMCSampler", "nsgaii": "NSGAIISampler",
@@ -144,10 +151,16 @@ class OptunaSampler:
 
     def _asked(self, study: Study, seen: set[str]) -> Config | None:
         """What is turned down stays there as running, so that the sampler goes elsewhere."""
-        for _ in range(_ASKS):
+        sampler, old = self._options.sampler, 0
+        for _ in range(_ASKS_OF.get(sampler, _ASKS) if sampler in _CLASSES else _ASKS_OF_UNKNOWN):
             config = self._terms.suggest(study.ask())
-            if key(config) not in seen and self._space.allows(config):
+            if not self._space.allows(config):
+                continue
+            if key(config) not in seen:
                 return config
+            old += 1
+            if old == _OLD:
+                return None
         return None
 
     def _told(self) -> Study:

@@ -101,6 +101,33 @@ def test_a_mutation_of_the_genetic_sampler_is_another_value_each_time() -> None:
     assert before["u"] != after["u"]
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes", "nsgaii"])
+def test_where_little_is_allowed_the_sampler_still_proposes_and_not_chance(sampler: str) -> None:
+    space = Space({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0), "z": Float(0.0, 1.0)}, {}, ["x + y <= 0.06"])
+    searcher, stand_in = make(space, seed=1, sampler=sampler), Registry.default().make_stand_in(space=space, seed=7)
+    for trial in range(20):
+        config = stand_in.config(trial, set())
+        assert isinstance(config, dict)
+        searcher.created(trial, config)
+        searcher.observe(trial, 1, (float(config["z"]) - 0.77) ** 2 + float(config["x"]))
+    by_chance = [searcher._chance.config(20 + index, set(searcher._past.seen)) for index in range(4)]
+    proposed = searcher.propose(4)
+    assert len(proposed) == 4
+    assert all(space.allows(config) for config in proposed)
+    assert not any(config in by_chance for config in proposed)
+
+
+def test_a_small_space_is_used_up_without_repeats_though_the_sampler_comes_back_to_what_was_tried() -> None:
+    space = Space({"a": Choice(("p", "q", "r")), "n": Int(1, 3)})
+    searcher, found = make(space), []
+    while proposed := searcher.propose(2):
+        for config in proposed:
+            searcher.created(len(found), config)
+            searcher.observe(len(found), 1, float(config["n"]))
+            found.append(repr(config))
+    assert len(set(found)) == len(found) == 9
+
+
 @pytest.mark.parametrize(
     "parameter",
     [
