@@ -118,6 +118,39 @@ def test_what_hangs_on_a_parameter_that_is_not_there_is_neither_true_nor_false(
     assert holds(text, {"solver": "adam", "lr": 0.5}) is expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("`x-y` + _0___ <= 1", False),
+        ("`x-y` + _____ <= 1", False),
+        ("`x-y` <= 0.4 and `_0___` > 0.8", True),
+        ("µ < μ", True),  # the micro sign and the Greek letter, which Python takes for one
+        ("µ < 0.2 and (model) . µ == 1", True),
+        ("`µ` < `μ`", True),
+        (f"max({','.join(['`µ`'] * 110)}) < `x-y`", True),
+    ],
+)
+def test_a_name_is_what_was_written_whatever_the_parser_makes_of_it(text: str, expected: bool) -> None:
+    config: Config = {"x-y": 0.4, "_0___": 0.9, "_____": 0.8, "µ": 0.1, "μ": 0.5, "model.µ": 1.0}
+    assert Constraint(text, dict.fromkeys(config, Float(0.0, 1.0))).holds(config) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lambda <= 1", "; a word of Python stands between backticks where it is a parameter: `lambda`"),
+        ("depth < lambda", "; a word of Python stands between backticks where it is a parameter: `lambda`"),
+        ("lamda <= 1", "; did you mean '`lambda`'?"),
+        ("\uff4dax(lr, 1) < 1", "there is no function '\uff4dax'; did you mean 'max'?"),
+        ("`\ud800` < 1", "cannot be read"),
+    ],
+)
+def test_names_that_need_backticks_are_told_with_them(text: str, message: str) -> None:
+    with pytest.raises(InvalidConstraint) as caught:
+        Constraint(text, PARAMETERS)
+    assert str(caught.value).endswith(message)
+
+
 def test_a_constraint_knows_whom_it_speaks_of() -> None:
     assert Constraint("log(model.heads) * `weight-decay` < hidden", PARAMETERS).names == (
         "hidden", "weight-decay", "model.heads",
