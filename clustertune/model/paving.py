@@ -18,8 +18,8 @@ from clustertune.model.parameters import Parameter
 from clustertune.model.ranges import Range, range_between, range_of
 from clustertune.model.trial import Value
 
-_HALVINGS = 300
-"""So often a box is halved: tens of milliseconds, once for a space."""
+_MOST_LOOKS = 1_000
+"""So often it is found out what a constraint comes to in a box: tens of milliseconds, once for a space."""
 
 _NARROWEST = 2.0**-30
 """A side is not halved any further."""
@@ -29,9 +29,12 @@ _JUST_BELOW_1 = math.nextafter(1.0, 0.0)
 _Box = tuple[tuple[float, float], ...]
 """A side for each axis."""
 
+_Waiting = tuple[float, _Box, tuple[int, ...]]
+"""The larger a box, the sooner it is halved."""
+
 
 class Paving:
-    """Boxes over ``axes``, the coordinates that matter to the constraints; all others are free."""
+    """Boxes over the coordinates that matter to the constraints; all others are free."""
 
     def __init__(
         self,
@@ -44,81 +47,130 @@ class Paving:
     ) -> None:
         """``maybe`` are the parameters that may not be there, ``given`` those that have their value already."""
         spoken_of = {name for constraint in constraints for name in constraint.names} - set(maybe)
-        self._parameters, self._constraints = parameters, constraints
-        self._axes = [(index, name) for index, name in enumerate(dimensions) if name in spoken_of - set(given)]
-        self._fixed: dict[str, Range] = {name: range_of(given[name]) for name in given if name in spoken_of}
+        axes = {name: index for index, name in enumerate(dimensions) if name in spoken_of - set(given)}
+        fixed = {name: range_of(given[name]) for name in given if name in spoken_of}
         for name in spoken_of - set(given) - set(dimensions):
-            self._fixed[name] = range_of(parameters[name].at(0.0))
-        self._boxes = self._found()
-        self._until = list(accumulate(map(_volume, self._boxes)))
+            fixed[name] = range_of(parameters[name].at(0.0))
+        groups = _groups(constraints, axes)
+        self.parts = [
+            Part(
+                {name: parameters[name] for name in axes if name in names}, together, fixed,
+                [index for name, index in axes.items() if name in names], _MOST_LOOKS // len(groups),
+            )
+            for names, together in groups
+        ]  # fmt: skip
+        """One for each group of constraints that have no coordinate in common with others."""
 
     @property
     def share(self) -> float:
         """Of the cube that is left."""
-        return self._until[-1] if self._boxes else 0.0
+        return math.prod(part.share for part in self.parts)
 
     def moved(self, point: Sequence[float]) -> Sequence[float]:
         """A point of the cube, moved into a box: evenly spread there if it was in the cube. Only where some is left."""
-        if not self._axes:
-            return point
         moved = list(point)
-        first, _ = self._axes[0]
-        # The first coordinate says which box, and what remains of it, where in that.
-        place = point[first] * self.share
-        number = min(bisect_right(self._until, place), len(self._boxes) - 1)
-        before = self._until[number - 1] if number else 0.0
-        moved[first] = min(max((place - before) / (self._until[number] - before), 0.0), _JUST_BELOW_1)
-        for (index, _), (start, end) in zip(self._axes, self._boxes[number], strict=True):
-            moved[index] = min(start + moved[index] * (end - start), _JUST_BELOW_1)
+        for part in self.parts:
+            part.move(moved)
         return moved
 
-    def _found(self) -> list[_Box]:
-        whole: _Box = ((0.0, 1.0),) * len(self._axes)
+
+class Part:
+    """Boxes over a few axes, ``places`` of which in a point are known."""
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Parameter],
+        constraints: Sequence[Constraint],
+        fixed: Mapping[str, Range],
+        places: Sequence[int],
+        most_looks: int,
+    ) -> None:
+        self._names, self._parameters = tuple(parameters), parameters
+        self._constraints, self._fixed, self.places = constraints, fixed, places
+        self.boxes = self._found(most_looks)
+        self._until = list(accumulate(map(_volume, self.boxes)))
+
+    @property
+    def share(self) -> float:
+        return self._until[-1] if self.boxes else 0.0
+
+    def move(self, point: list[float]) -> None:
+        if not self.places:
+            return
+        # The first coordinate says which box, and what remains of it, where in that.
+        place = point[self.places[0]] * self.share
+        number = min(bisect_right(self._until, place), len(self.boxes) - 1)
+        before = self._until[number - 1] if number else 0.0
+        point[self.places[0]] = max((place - before) / (self._until[number] - before), 0.0)
+        for index, (start, end) in zip(self.places, self.boxes[number], strict=True):
+            point[index] = min(start + point[index] * (end - start), _JUST_BELOW_1)
+
+    def _found(self, most_looks: int) -> list[_Box]:
+        whole: _Box = ((0.0, 1.0),) * len(self._names)
         done: list[_Box] = []
-        waiting: list[tuple[float, _Box]] = []
-        self._sort_in(whole, done, waiting)
-        for _ in range(_HALVINGS):
-            if not waiting:
-                break
-            _, box = heappop(waiting)
-            halves = self._halves(box)
+        waiting: list[_Waiting] = []
+        looks = self._sort_in(whole, tuple(range(len(self._constraints))), done, waiting)
+        while waiting and looks < most_looks:
+            _, box, unsure = heappop(waiting)
+            halves = self._halves(box, {name for number in unsure for name in self._constraints[number].names})
             if not halves:
                 done.append(box)
             for half in halves:
-                self._sort_in(half, done, waiting)
-        return sorted(done + [box for _, box in waiting])
+                looks += self._sort_in(half, unsure, done, waiting)
+        return sorted(done + [box for _, box, _ in waiting])
 
-    def _sort_in(self, box: _Box, done: list[_Box], waiting: list[tuple[float, _Box]]) -> None:
-        verdicts = {constraint.outcome(self._ranges(box)) for constraint in self._constraints}
-        if False in verdicts:
-            return
-        if None in verdicts:
-            heappush(waiting, (-_volume(box), box))
+    def _sort_in(self, box: _Box, unsure: tuple[int, ...], done: list[_Box], waiting: list[_Waiting]) -> int:
+        """``unsure`` are the constraints that are not known to hold all over it. Returns how often it was looked."""
+        ranges, left = self._ranges(box), []
+        for looks, number in enumerate(unsure, start=1):
+            verdict = self._constraints[number].outcome(ranges)
+            if verdict is False:
+                return looks
+            if verdict is None:
+                left.append(number)
+        if left:
+            heappush(waiting, (-_volume(box), box, tuple(left)))
         else:
             done.append(box)
+        return len(unsure)
 
     def _ranges(self, box: _Box) -> dict[str, Range]:
         ranges = dict(self._fixed)
-        for (_, name), (start, end) in zip(self._axes, box, strict=True):
+        for name, (start, end) in zip(self._names, box, strict=True):
             if (found := range_between(self._parameters[name], start, end)) is not None:
                 ranges[name] = found
         return ranges
 
-    def _halves(self, box: _Box) -> list[_Box]:
-        """Across the longest side that can be halved; none where there is no such."""
+    def _halves(self, box: _Box, wanted: Collection[str]) -> list[_Box]:
+        """Across the longest side of those that can be halved and matter; none where there is no such."""
         for number in sorted(range(len(box)), key=lambda number: box[number][0] - box[number][1]):
-            start, end = box[number]
-            middle = self._middle(self._parameters[self._axes[number][1]], start, end)
+            name, (start, end) = self._names[number], box[number]
+            middle = _middle(self._parameters[name], start, end) if name in wanted else None
             if middle is not None:
                 return [(*box[:number], side, *box[number + 1 :]) for side in ((start, middle), (middle, end))]
         return []
 
-    @staticmethod
-    def _middle(parameter: Parameter, start: float, end: float) -> float | None:
-        """None where the side holds a single value."""
-        if end - start < _NARROWEST or parameter.at(start) == parameter.at(math.nextafter(end, 0.0)):
-            return None
-        return (start + end) / 2
+
+def _groups(constraints: Sequence[Constraint], axes: Collection[str]) -> list[tuple[set[str], list[Constraint]]]:
+    """Constraints that share axes, directly or by way of others, with all the axes of each group."""
+    groups: list[tuple[set[str], list[Constraint]]] = []
+    for constraint in constraints:
+        names, together = set(constraint.names) & set(axes), [constraint]
+        apart = []
+        for others, group in groups:
+            if others & names:
+                names, together = names | others, group + together
+            else:
+                apart.append((others, group))
+        groups = [*apart, (names, together)]
+    return groups
+
+
+def _middle(parameter: Parameter, start: float, end: float) -> float | None:
+    """None where the side holds a single value."""
+    if end - start < _NARROWEST or parameter.at(start) == parameter.at(math.nextafter(end, 0.0)):
+        return None
+    return (start + end) / 2
 
 
 def _volume(box: _Box) -> float:

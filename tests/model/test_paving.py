@@ -20,6 +20,11 @@ SPACES = {
         {},
         ["kind == 'p' and x < 0.01 or kind == 'q' and x ** 2 * y > 0.98", "n > 2"],
     ),
+    "many corners": Space(
+        {f"p{index}": UNIT for index in range(12)},
+        {},
+        [f"p{index} + p{index + 6} <= 0.4" for index in range(6)],
+    ),
     "conditional": Space(
         {"kind": Choice(("p", "q")), "m": UNIT, "x": UNIT},
         {"m": {"kind": ("p",)}},
@@ -50,11 +55,12 @@ def test_what_is_allowed_lies_in_a_box(name: str) -> None:
     points += [[generator.random() for _ in space.dimensions] for _ in range(3000)]
     for point in points:
         if space.allowed_at(point) is not None:
-            sides = [point[index] for index, _ in paving._axes]
-            assert any(
-                all(start <= place <= end for place, (start, end) in zip(sides, box, strict=True))
-                for box in paving._boxes
-            )
+            for part in paving.parts:
+                sides = [point[index] for index in part.places]
+                assert any(
+                    all(start <= place <= end for place, (start, end) in zip(sides, box, strict=True))
+                    for box in part.boxes
+                )
 
 
 def test_what_is_allowed_is_met_evenly() -> None:
