@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -24,18 +24,23 @@ _KAPPA = 1.96
 
 
 class Candidates:
-    """Configurations to choose from: anywhere in the space, and near the best that are known."""
+    """Configurations to choose from: anywhere in the space, and near the best that are known.
 
-    def __init__(self, space: Space, encoder: Encoder, generator: Any) -> None:
+    They are points of the unit cube, and become configurations as they are chosen: few ever are.
+    """
+
+    def __init__(self, space: Space, encoder: Encoder, generator: Any, seen: Collection[str]) -> None:
+        """``seen``: keys of configurations that are none to choose."""
         self._space, self._encoder, self._generator = space, encoder, generator
         self._dimensions = len(space.dimensions)
-        self.configs: list[Config] = []
-        self.rows: Any = np.empty((0, encoder.width))
+        self._points: Any = np.empty((0, self._dimensions))
+        self._taken: set[str] = set(seen)
+        self._dropped: set[int] = set()
 
-    def add_anywhere(self, seen: set[str]) -> None:
-        self._add(self._generator.random((_ANYWHERE, self._dimensions)), seen)
+    def add_anywhere(self) -> None:
+        self._add(self._generator.random((_ANYWHERE, self._dimensions)))
 
-    def add_near(self, best: Sequence[Config], seen: set[str]) -> None:
+    def add_near(self, best: Sequence[Config]) -> None:
         """Steps along one or a few coordinates from each of ``best``."""
         if not best:
             return
@@ -47,39 +52,60 @@ class Candidates:
         anywhere = moved & self._choices()
         points = np.where(moved, chosen + step, chosen)
         points = np.where(anywhere, self._generator.random(chosen.shape), points)
-        self._add(np.clip(points, 0.0, 1.0 - 1e-12), seen)
+        self._add(np.clip(points, 0.0, 1.0 - 1e-12))
+
+    @property
+    def rows(self) -> Any:
+        """All of them as the model sees them, whether they may be chosen or not: (n, width)."""
+        return self._encoder.encode_points(self._points)
+
+    def best(self, scores: Any) -> int | None:
+        """The index with the highest score of those that are allowed and new; None where none is."""
+        return next((index for index in np.argsort(-scores, kind="stable").tolist() if self._is_free(index)), None)
+
+    def take(self, index: int) -> Config:
+        """It is not new any more."""
+        config = self._config(index)
+        self._taken.add(key(config))
+        return config
+
+    def _is_free(self, index: int) -> bool:
+        if index not in self._dropped:
+            config = self._config(index)
+            if key(config) not in self._taken and self._space.allows(config):
+                return True
+            self._dropped.add(index)
+        return False
+
+    def _config(self, index: int) -> Config:
+        return self._space.from_unit(self._points[index].tolist())
 
     def _choices(self) -> Any:
         return np.array([is_choice(self._space.parameters[name]) for name in self._space.dimensions])
 
-    def _add(self, points: Any, seen: set[str]) -> None:
-        known = seen | {key(config) for config in self.configs}
-        fresh = []
-        for point in points.tolist():
-            config = self._space.from_unit(point)
-            name = key(config)
-            if name not in known and self._space.allows(config):
-                known.add(name)
-                fresh.append(config)
-        if fresh:
-            self.configs += fresh
-            self.rows = np.vstack([self.rows, self._encoder.encode(fresh)])
+    def _add(self, points: Any) -> None:
+        self._points = np.vstack([self._points, points])
 
 
-def best_of(model: Model, rows: Any, acquisition: Acquisition, best_loss: float, generator: Any) -> int:
-    """The index of the most promising row. ``best_loss`` is what is to be improved upon."""
+def best_of(
+    model: Model, rows: Any, candidates: Candidates, acquisition: Acquisition, best_loss: float, generator: Any
+) -> int | None:
+    """The index of the most promising candidate, if there is one; ``best_loss`` is what is to be improved upon."""
     if acquisition == "hedge":
-        return _hedge(model, rows, best_loss, generator)
-    return int(np.argmax(_SCORES[acquisition](model, rows, best_loss)))
+        return _hedge(model, rows, candidates, best_loss, generator)
+    return candidates.best(_SCORES[acquisition](model, rows, best_loss))
 
 
-def _hedge(model: Model, rows: Any, best_loss: float, generator: Any) -> int:
+def _hedge(model: Model, rows: Any, candidates: Candidates, best_loss: float, generator: Any) -> int | None:
     """One of the three, by chance in favour of whose choice the model holds best (Hoffman et al. 2011, GP-Hedge).
 
     The paper adds up such rewards over all iterations; here they are of this one alone, so that what is proposed
     depends on nothing but what was observed.
     """
-    nominees = [int(np.argmax(score(model, rows, best_loss))) for score in _SCORES.values()]
+    chosen = (candidates.best(score(model, rows, best_loss)) for score in _SCORES.values())
+    nominees = [index for index in chosen if index is not None]
+    if not nominees:
+        return None
     reward = -model.predict(rows[nominees])[0]
     odds = np.exp(reward - reward.max())
     return nominees[int(generator.choice(len(nominees), p=odds / odds.sum()))]

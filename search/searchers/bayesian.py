@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from clustertune.model.space import Space
 from clustertune.model.trial import Config, Value
-from clustertune.search.searchers.past import Past
+from clustertune.search.searchers.past import Past, best_and_others
 
 if TYPE_CHECKING:
     from clustertune.search.searchers.model_search import Lesson
@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 MOST_FOR_A_GAUSSIAN_PROCESS = 150
 """Beyond so many observations its cost, which grows with their cube, buys less than trees give for nothing."""
 
+_MOST_ROWS = 400
+_MOST_ROWS_OF_TREES = 4000
+"""A model learns from so many trials at most: the best half of them, and chance."""
+
 SURROGATE: Mapping[str, object] = {
     "doc": "The model: gp (Gaussian process), rf (random forest), et (extra trees), gbrt (boosted trees); auto: a "
-    "Gaussian process while there are few observations, extra trees beyond.",
+    "Gaussian process while there are few observations, extra trees beyond. A Gaussian process learns from some "
+    "hundreds of trials at most.",
     "examples": ["et"],
 }
 ACQUISITION: Mapping[str, object] = {
@@ -56,7 +61,7 @@ class Bayesian:
         # Heavy, and of no use to whoever only reads the options.
         from clustertune.search.searchers.model_search import ModelSearch
 
-        self._options = options
+        self._options, self._seed = options, seed
         self._search = search = ModelSearch(space, seed, options.acquisition, self._lesson)
         self.created, self.forget, self.observe = search.past.created, search.past.forget, search.observe
         self.earlier, self.observe_all = search.earlier, search.observe_all
@@ -77,12 +82,19 @@ class Bayesian:
         trials = [known for known in past.trials.values() if known.losses and not known.failed]
         ended = [(known.config, known.losses[known.level]) for known in trials]
         valued = sorted(((config, loss) for config, loss in ended if math.isfinite(loss)), key=lambda pair: pair[1])
+        # One that was not finite on its way is no worse for it.
+        worthless = [config for config, loss in ended if not math.isfinite(loss)]
+        worthless += [known.config for known in past.trials.values() if known.failed]
+        kind = surrogate_for(self._options.surrogate, len(valued) + len(worthless))
+        most = _MOST_ROWS if kind == "gp" else _MOST_ROWS_OF_TREES
+        worthless = worthless[-most // 4 :]
+        valued = best_and_others(valued, most - len(worthless), f"{self._seed}/rows/{past.told}")
         configs = [config for config, _ in valued]
         return Lesson(
-            kind=surrogate_for(self._options.surrogate, len(valued)),
+            kind=kind,
             taught=configs,
             losses=[loss for _, loss in valued],
-            worthless=[known.config for known, _ in past.worthless()],
+            worthless=worthless,
             best=configs,
             pending=list(past.pending()),
         )

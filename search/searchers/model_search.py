@@ -55,6 +55,7 @@ class ModelSearch:
 
     def __init__(self, space: Space, seed: int, acquisition: Acquisition, lesson: Callable[[Past], Lesson]) -> None:
         import skopt.learning  # noqa: F401 - a second of importing is spent here, and not when a proposal is due
+        from threadpoolctl import ThreadpoolController
 
         self._space, self._seed, self._acquisition, self._lesson = space, seed, acquisition, lesson
         self._encoder, self._stand_in = Encoder(space), StandIn(space, seed)
@@ -63,6 +64,7 @@ class ModelSearch:
         self._base: Lesson | None = None
         self._learned: Learned | None = None
         self._learn: Callable[[Surrogate, Data, int], Learned] = learn
+        self._threads = ThreadpoolController()
 
     def earlier(self, experiments: Sequence[EarlierExperiment]) -> None:
         """From now on models know what these found. Told before anything else."""
@@ -88,7 +90,15 @@ class ModelSearch:
             self._base, self._learned = self._lesson(self.past), None
 
     def propose(self, count: int) -> list[Config]:
-        """At most ``count`` configurations that were not tried; none where there are no more."""
+        """At most ``count`` configurations that were not tried; none where there are no more.
+
+        In one thread: matrices are small, and where trials keep the cores busy, threads that wait for each other at
+        every step of a small product take several times as long as one.
+        """
+        with self._threads.limit(limits=1):
+            return self._proposed_by_models(count)
+
+    def _proposed_by_models(self, count: int) -> list[Config]:
         losses = max((len(losses) for losses, _ in self.past.vectors.values()), default=1)
         weigh(self.past)
         if losses == 1:
@@ -112,17 +122,18 @@ class ModelSearch:
         if pending := [*lesson.pending, *before]:
             model = model.believing(_at_the_top(self._encoder.encode(pending), column))
         best_loss = float(model.predict(_at_the_top(self._encoder.encode(lesson.best), column))[0].min())
-        candidates = Candidates(self._space, self._encoder, generator)
-        candidates.add_anywhere(seen)
-        candidates.add_near(lesson.best[:_BEST], seen)
-        rows, configs = _at_the_top(candidates.rows, column), candidates.configs
+        candidates = Candidates(self._space, self._encoder, generator, seen)
+        candidates.add_anywhere()
+        candidates.add_near(lesson.best[:_BEST])
+        rows = _at_the_top(candidates.rows, column)
         found: list[Config] = []
-        while len(found) < count and configs:
-            index = best_of(model, rows, self._acquisition, best_loss, generator)
-            found.append(configs.pop(index))
+        while len(found) < count:
+            index = best_of(model, rows, candidates, self._acquisition, best_loss, generator)
+            if index is None:
+                break
+            found.append(candidates.take(index))
             if len(found) < count:
                 model = model.believing(rows[index : index + 1])
-                rows = np.delete(rows, index, axis=0)
         return [*found, *self._spread(count - len(found), [*before, *found])]
 
     def _spread(self, count: int, found: Sequence[Config] = ()) -> list[Config]:

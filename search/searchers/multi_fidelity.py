@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Literal
 from clustertune.model.space import Space
 from clustertune.model.trial import Config, Value
 from clustertune.search.searchers.bayesian import ACQUISITION, DESIGN, SURROGATE, design_size
-from clustertune.search.searchers.past import Known, Past
-from clustertune.search.searchers.spread import StandIn
+from clustertune.search.searchers.past import Known, Past, best_and_others
+from clustertune.search.searchers.spread import StandIn, key
 
 if TYPE_CHECKING:
     from clustertune.search.searchers.model_search import Lesson
@@ -33,6 +33,8 @@ _MOST_ROWS = 200
 """A Gaussian process learns from so many reports at most: those at the highest levels first."""
 
 _MOST_ROWS_OF_TREES = 2000
+
+_LARGEST_POWER = 1000
 
 _Report = tuple[Known, int, float]
 
@@ -80,14 +82,18 @@ class MultiFidelity:
 
     def propose(self, count: int) -> list[Config]:
         """A function of the seed and of what was told."""
-        first = len(self._search.past.trials)
-        return [self._maybe_random(config, first + n) for n, config in enumerate(self._search.propose(count))]
+        first, found = len(self._search.past.trials), list[Config]()
+        for number, config in enumerate(self._search.propose(count), first):
+            taken = {key(other) for other in found}
+            drawn = self._chance.config(number, self._search.past.seen | taken)
+            if isinstance(drawn, dict) and (key(config) in taken or self._is_left_to_chance(number)):
+                found.append(drawn)
+            elif key(config) not in taken:
+                found.append(config)
+        return found
 
-    def _maybe_random(self, config: Config, number: int) -> Config:
-        if Random(f"{self._seed}/model/{number}").random() >= self._options.random_share:  # noqa: S311 - not secret
-            return config
-        drawn = self._chance.config(number, self._search.past.seen)
-        return drawn if isinstance(drawn, dict) else config
+    def _is_left_to_chance(self, number: int) -> bool:
+        return Random(f"{self._seed}/model/{number}").random() < self._options.random_share  # noqa: S311 - not secret
 
     def _lesson(self, past: Past) -> Lesson:
         from clustertune.search.searchers.model_search import Lesson
@@ -95,9 +101,10 @@ class MultiFidelity:
         kind: Surrogate = "gp" if self._options.surrogate == "auto" else self._options.surrogate
         most = _MOST_ROWS if kind == "gp" else _MOST_ROWS_OF_TREES
         reports = sorted(past.finite(), key=lambda report: (-report[1], report[2]))
-        top, bottom = (reports[0][1], reports[-1][1]) if reports else (1, 1)
-        reports = self._chosen(reports, most, past.told)
         worthless = list(past.worthless())[-most // 4 :]
+        bottom = reports[-1][1] if reports else 1
+        top = max([bottom, *(level for _, level, _ in reports[:1]), *(level for _, level in worthless)])
+        reports = self._chosen(reports, most, past.told)
         reached = [*(level for _, level, _ in reports), *(level for _, level in worthless)]
         return Lesson(
             kind=kind,
@@ -116,10 +123,7 @@ class MultiFidelity:
         level = reports[most][1]
         above = [report for report in reports if report[1] > level]
         rest = [report for report in reports if report[1] == level]
-        room = most - len(above)
-        best, others = rest[: room // 2], rest[room // 2 :]
-        generator = Random(f"{self._seed}/rows/{told}")  # noqa: S311 - reproducible, not secret
-        return [*above, *best, *generator.sample(others, room - len(best))]
+        return [*above, *best_and_others(rest, most - len(above), f"{self._seed}/rows/{told}")]
 
 
 def _aligned(reports: list[_Report]) -> list[float]:
@@ -128,6 +132,9 @@ def _aligned(reports: list[_Report]) -> list[float]:
     The gain is the median over the trials that reported at both: who went further was better from the start, so the
     difference between the levels' own medians would say too much.
     """
+    # Where they are huge, in units of a power of two, in which sums of differences stay finite.
+    power = max([0, *(math.frexp(loss)[1] - _LARGEST_POWER for _, _, loss in reports)])
+    reports = [(known, level, math.ldexp(loss, -power)) for known, level, loss in reports]
     curves: dict[int, dict[int, float]] = {}
     for known, level, loss in reports:
         curves.setdefault(id(known), {})[level] = loss

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from random import Random
+from typing import TypeVar
 
 from clustertune.model.trial import Config
 from clustertune.search.searchers.spread import key
+
+Ranked = TypeVar("Ranked")
 
 
 @dataclass(slots=True)
@@ -77,3 +81,11 @@ class Past:
                 yield known, known.level
             else:
                 yield from ((known, level) for level, loss in known.losses.items() if not math.isfinite(loss))
+
+
+def best_and_others(ranked: list[Ranked], most: int, seed: str) -> list[Ranked]:
+    """At most so many of what is ranked, the best first: the best half of these, and of the others some by chance."""
+    if len(ranked) <= most:
+        return ranked
+    best, others = ranked[: most // 2], ranked[most // 2 :]
+    return [*best, *Random(seed).sample(others, most - len(best))]  # noqa: S311 - reproducible, not secret

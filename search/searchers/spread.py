@@ -7,7 +7,7 @@ by the seed (Cranley and Patterson 1976). It needs no library, so the coordinato
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from clustertune.model.parameters import LARGEST_INT
@@ -30,7 +30,7 @@ class _Left:
         self._ahead: Iterator[Config] | None = None
         self._passed: dict[str, Config] = {}
 
-    def first(self, space: Space, seen: Container[str]) -> Config | NoConfig:
+    def first(self, space: Space, seen: Collection[str]) -> Config | NoConfig:
         if not all(map(seen.__contains__, self._passed)):
             return next(config for name, config in self._passed.items() if name not in seen)
         if self._ahead is None:
@@ -51,7 +51,7 @@ class StandIn:
     initial: Sequence[Mapping[str, Value]] = ()
     _left: _Left = field(default_factory=_Left, init=False, repr=False, compare=False)
 
-    def config(self, trial: int, seen: Container[str]) -> Config | NoConfig:
+    def config(self, trial: int, seen: Collection[str]) -> Config | NoConfig:
         """A function of seed, trial number and ``seen``, which holds the keys (``key``) of what was tried already."""
         if trial < len(self.initial):
             return initial_config(self.space, self.initial, self._draw, trial) or NoConfig.EXHAUSTED

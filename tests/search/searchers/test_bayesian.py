@@ -98,6 +98,30 @@ def test_a_loss_that_is_none_or_huge_does_not_hide_the_others(bad: float) -> Non
     assert search(searcher, bowl, 10, 10) < 0.005
 
 
+def test_what_was_not_finite_on_the_way_is_forgiven_at_the_end() -> None:
+    proposed = []
+    for stumbles in (False, True):
+        searcher = make()
+        for trial in range(20):
+            config: Config = {"x": (trial % 5 + 0.5) / 5, "y": (trial // 5 + 0.5) / 4}
+            searcher.created(trial, config)
+            if stumbles and bowl(config) < 0.1:
+                searcher.observe(trial, 1, math.nan)
+                searcher.observe(trial, 3, math.inf)
+            searcher.observe(trial, 9, bowl(config))
+        lesson = searcher._lesson(searcher._search.past)
+        proposed.append((lesson.taught, lesson.losses, lesson.worthless))
+    assert proposed[0] == proposed[1]
+
+
+def test_who_diverged_at_the_end_was_worth_nothing() -> None:
+    searcher = taught(make(), bowl)
+    searcher.observe(3, 9, math.nan)
+    lesson = searcher._lesson(searcher._search.past)
+    assert lesson.worthless == [searcher._search.past.trials[3].config]
+    assert len(lesson.taught) == 7
+
+
 def test_failed_trials_keep_it_away_from_where_they_failed() -> None:
     searcher = make()
     for trial in range(16):
@@ -136,6 +160,21 @@ def test_it_is_a_gaussian_process_while_there_is_little_and_trees_beyond() -> No
 def test_thousands_of_observations_are_no_trouble() -> None:
     searcher = taught(make(), bowl, trials=3000)
     assert bowl(searcher.propose(1)[0]) < 0.02
+
+
+@pytest.mark.parametrize(("surrogate", "most"), [("gp", 400), ("et", 4000)])
+def test_a_model_learns_from_the_best_and_some_others_of_many(surrogate: str, most: int) -> None:
+    searcher = make(surrogate=surrogate)
+    for trial in range(5000):
+        searcher.created(trial, {"x": trial / 5000, "y": 0.5})
+        if trial % 2:
+            searcher.observe(trial, 1, trial / 5000)
+        else:
+            searcher.forget(trial)
+    lesson = searcher._lesson(searcher._search.past)
+    assert len(lesson.taught) + len(lesson.worthless) <= most
+    assert list(lesson.losses)[: most // 4] == [trial / 5000 for trial in range(1, most // 2, 2)]
+    assert max(lesson.losses) > 0.5
 
 
 def test_a_model_that_learned_choices_proposes_the_better_one() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
-from clustertune.model.space import Float, Space
+from clustertune.model.space import Float, Int, Space
 from clustertune.search.searchers.multi_fidelity import MultiFidelity, MultiFidelityOptions, _place
 
 LINE = Space({"x": Float(0.0, 1.0)})
@@ -93,3 +94,38 @@ def test_where_all_that_reported_failed_later_it_spreads_out_again() -> None:
         searcher.observe(trial, 1, x)
         searcher.forget(trial)
     assert len(searcher.propose(3)) == 3
+
+
+def test_nothing_is_proposed_twice_in_one_breath() -> None:
+    space = Space({"n": Int(1, 4), "m": Int(1, 4)})
+    for seed in range(4):
+        searcher = MultiFidelity(space=space, seed=seed, initial=(), options=MultiFidelityOptions(random_share=0.4))
+        for trial in range(4):
+            searcher.created(trial, {"n": trial + 1, "m": 1 + trial * 2 % 4})
+            searcher.observe(trial, 1, float(trial))
+        found = [tuple(config.values()) for config in searcher.propose(8)]
+        assert len(found) == len(set(found)) == 8
+        assert [tuple(config.values()) for config in searcher.propose(3)] == found[:3]
+
+
+def test_losses_of_any_size_are_shifted_to_the_top() -> None:
+    found = []
+    for size in (1.0, 1.7e308):
+        searcher = make(random_share=0.0)
+        for trial in range(9):
+            searcher.created(trial, {"x": trial / 9})
+            searcher.observe(trial, 1, -size * (1 - abs(trial - 3) / 9))
+            searcher.observe(trial, 9, size * abs(trial - 3) / 9)
+        found.append(float(searcher.propose(1)[0]["x"]))
+    assert found[0] == pytest.approx(found[1], abs=0.02)
+    assert abs(found[0] - 0.33) < 0.1
+
+
+def test_the_highest_level_is_one_at_which_somebody_diverged_too() -> None:
+    searcher = taught(make())
+    searcher.created(30, {"x": 0.9})
+    searcher.observe(30, 1, 1.0)
+    searcher.observe(30, 243, math.nan)
+    lesson = searcher._lesson(searcher._search.past)
+    assert lesson.levels is not None
+    assert max(lesson.levels) == lesson.levels[-1] == 1.0
