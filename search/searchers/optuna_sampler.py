@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import shake_128
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from clustertune.model.errors import Mistake, suggestion
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 _ASKS = 256
 """So often a sampler is asked for something that is allowed, before chance proposes: half a second, for TPE."""
+
+_MOST_ASKS = 512
+"""In one answer: what was turned down makes all further questions slower."""
 
 _ASKS_OF = {"gp": 16}
 _ASKS_OF_UNKNOWN = 64
@@ -141,18 +145,20 @@ class OptunaSampler:
         seen, first = set(self._past.seen), len(self._past.trials)
         with _quietly():
             study = self._told() if self._options.sampler in _TOLD else self._replayed()
+            asks = iter(range(_MOST_ASKS))
             while len(found) < count:
-                config = self._asked(study, seen) or self._chance.config(first + len(found), seen)
+                config = self._asked(study, seen, asks) or self._chance.config(first + len(found), seen)
                 if not isinstance(config, dict):
                     break
                 found.append(config)
                 seen.add(key(config))
         return found
 
-    def _asked(self, study: Study, seen: set[str]) -> Config | None:
+    def _asked(self, study: Study, seen: set[str], asks: Iterator[int]) -> Config | None:
         """What is turned down stays there as running, so that the sampler goes elsewhere."""
         sampler, old = self._options.sampler, 0
-        for _ in range(_ASKS_OF.get(sampler, _ASKS) if sampler in _CLASSES else _ASKS_OF_UNKNOWN):
+        most = _ASKS_OF.get(sampler, _ASKS) if sampler in _CLASSES else _ASKS_OF_UNKNOWN
+        for _ in islice(asks, most):
             config = self._terms.suggest(study.ask())
             if not self._space.allows(config):
                 continue
