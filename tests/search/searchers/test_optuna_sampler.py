@@ -57,14 +57,14 @@ def test_samplers_that_keep_state_learn_from_what_is_told_again(sampler: str) ->
         return sum((float(value) - 0.7) ** 2 for value in config.values())
 
     searcher, losses = make(space, sampler=sampler), []
-    for trial in range(80):
+    # A generation of the genetic sampler has fifty: after two of them it has learned, whatever the seed.
+    for trial in range(140):
         (config,) = searcher.propose(1)
         searcher.created(trial, config)
         losses.append(far(config))
         searcher.observe(trial, 1, losses[-1])
-    # On average, so that no single lucky trial counts; by chance it would stay where it began. Used alone, the genetic
-    # sampler comes to between 0.28 and 0.55 of it, as the seed will have it.
-    assert sum(losses[-20:]) < 0.7 * sum(losses[:20])
+    # On average, so that no single lucky trial counts; by chance it would stay where it began.
+    assert sum(losses[-20:]) < 0.5 * sum(losses[:20])
 
 
 BRANCHING = Space(
