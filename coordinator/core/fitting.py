@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clustertune.model.parameters import shown
+from clustertune.model.parameters import Float, shown
 from clustertune.model.space import Space
 from clustertune.model.trial import Config, Value
 
@@ -58,7 +58,11 @@ def _fits(config: Mapping[str, Any], space: Space) -> bool:
     parameters = space.parameters
     try:
         for name, value in config.items():
-            if type(parameters[name].read(value)) is not type(value):
+            parameter = parameters[name]
+            if type(parameter) is Float and parameter.step is None:
+                if type(value) is not float or not parameter.low <= value <= parameter.high:
+                    return False
+            elif type(parameter.read(value)) is not type(value):
                 return False
     except (KeyError, TypeError, ValueError):
         return False

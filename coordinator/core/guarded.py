@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from clustertune.coordinator.core.state import Trial
 
 _WAIT = Wait()
+_CONTINUE, _STOP = Decision.CONTINUE, Decision.STOP
+_NOT_ALL_WANT = ("on_create", "on_no_more", "on_pause", "on_resume", "on_clone")
 _NO_PAUSES = "its class has no pauses(options) that says that trials may be paused or cloned"
 
 
@@ -84,9 +86,10 @@ class GuardedSearcher:
 
     def __init__(self, asked: Searcher, space: Space, blame: Blame) -> None:
         self.asked, self._space, self._blame = asked, space, blame
+        self._created: Callable[[int, Config], None] | None = getattr(asked, "created", None)
 
     def silence(self) -> None:
-        self.asked = SilentSearcher()
+        self.asked, self._created = SilentSearcher(), None
 
     def suggest(self, trial: int) -> Config | NoConfig:
         try:
@@ -116,10 +119,10 @@ class GuardedSearcher:
 
     def created(self, trial: int, config: Config) -> None:
         """Told to those that want to know."""
-        if (created := getattr(self.asked, "created", None)) is None:
+        if self._created is None:
             return
         try:
-            created(trial, config)
+            self._created(trial, config)
         except Exception as error:  # noqa: BLE001
             self._blame.raised(error, "created", self.asked)
 
@@ -129,9 +132,12 @@ class GuardedScheduler:
 
     def __init__(self, asked: Scheduler, space: Space, trials: Sequence[Trial], blame: Blame, *, pauses: bool) -> None:
         self.asked, self._space, self._trials, self._blame, self._pauses = asked, space, trials, blame, pauses
+        # Looked up once: what is not there takes long to be looked for.
+        self._told = {what: getattr(asked, what) for what in _NOT_ALL_WANT if hasattr(asked, what)}
 
     def silence(self) -> None:
         self.asked = SilentScheduler()
+        self._told.clear()
 
     def next(self) -> Next:
         try:
@@ -193,8 +199,8 @@ class GuardedScheduler:
         except Exception as error:  # noqa: BLE001
             self._blame.raised(error, "on_report", self.asked)
             return Decision.CONTINUE
-        if answer is Decision.CONTINUE or answer is Decision.STOP:
-            return answer
+        if answer is _CONTINUE or answer is _STOP:
+            return answer  # as nearly always
         try:
             return self._decision(answer)
         except Unfit as error:
@@ -219,7 +225,7 @@ class GuardedScheduler:
 
     def tell(self, what: str, *arguments: object) -> None:
         """Of what only some schedulers want to hear."""
-        if (told := getattr(self.asked, what, None)) is None:
+        if (told := self._told.get(what)) is None:
             return
         try:
             told(*arguments)
