@@ -8,11 +8,9 @@ from typing import Any
 
 from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core import fold_checkpoints, fold_instances, worth
-from clustertune.coordinator.core.ahead import Ahead
 from clustertune.coordinator.core.algorithms import Algorithms
-from clustertune.coordinator.core.guarded import Blame, GuardedScheduler, GuardedSearcher
-from clustertune.coordinator.core.making import Made, absence, make, nobody
-from clustertune.coordinator.core.objectives import Objectives
+from clustertune.coordinator.core.guarded import GuardedSearcher
+from clustertune.coordinator.core.making import Made, absence, begin, make, nobody
 from clustertune.coordinator.core.state import (
     NOTICES_KEPT,
     Attempt,
@@ -20,7 +18,6 @@ from clustertune.coordinator.core.state import (
     Progress,
     State,
     Trial,
-    run_spec,
 )
 from clustertune.coordinator.core.telling import tell_end, tell_report, tell_scheduler
 from clustertune.definition.experiment import ExperimentDefinition
@@ -162,32 +159,11 @@ class Fold:
             self.unusable.append(experiment)
 
     def _begin(self, fact: f.ExperimentCreated, definition: ExperimentDefinition, made: Made, now: float) -> Experiment:
-        name, trials = fact.experiment, list[Trial]()
-
-        def failed(reason: str, trace: str) -> None:
-            self._failed(f.AlgorithmFailed(experiment=name, reason=reason, trace=trace))
-
-        def blame(kind: str, algorithm: str, package: Callable[[str], str]) -> Blame:
-            return Blame(kind, algorithm, lambda: package(algorithm) or fact.packages.get(kind, ""), failed)
-
-        searching = blame("searcher", definition.searcher.type, self._algorithms.searcher_package)
-        scheduling = blame("scheduler", definition.scheduler.type, self._algorithms.scheduler_package)
-        searcher, space = made.searcher, definition.space
-        self.state.experiments[name] = experiment = Experiment(
-            name=name,
-            definition=definition,
-            secrets=tuple(dict.fromkeys([*definition.secrets, *self._secrets])),
-            run=run_spec(definition, workdir=fact.workdir, python=fact.python, env=self._env, pauses=made.pauses),
-            demand=definition.per_trial.demand,
-            searcher=searcher if isinstance(searcher, Ahead) else GuardedSearcher(searcher, space, searching),
-            scheduler=GuardedScheduler(made.scheduler, space, trials, scheduling, pauses=made.pauses),
-            trials=trials,
-            created=now,
-            sign=definition.objective.sign,
-            objectives=Objectives.of(definition),
-            running_since=now,
-            first=len(fact.first),
-        )
+        experiment = begin(
+            fact, definition, made, now, algorithms=self._algorithms, env=self._env, secrets=self._secrets,
+            failed=self._failed,
+        )  # fmt: skip
+        self.state.experiments[fact.experiment] = experiment
         return experiment
 
     def _algorithm_failed(self, fact: f.AlgorithmFailed, now: float) -> None:  # noqa: ARG002 - one shape for all

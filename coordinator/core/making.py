@@ -1,13 +1,22 @@
-"""Makes an experiment's algorithms; says what to do where they cannot be made any more."""
+"""Makes an experiment and its algorithms; says what to do where those cannot be made any more."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core.ahead import Ahead
 from clustertune.coordinator.core.algorithms import Algorithms
-from clustertune.coordinator.core.guarded import SilentScheduler, SilentSearcher
+from clustertune.coordinator.core.guarded import (
+    Blame,
+    GuardedScheduler,
+    GuardedSearcher,
+    SilentScheduler,
+    SilentSearcher,
+)
+from clustertune.coordinator.core.objectives import Objectives
+from clustertune.coordinator.core.state import Experiment, Trial, run_spec
 from clustertune.definition.experiment import ExperimentDefinition
 from clustertune.model.errors import Mistake, NoSuchName
 from clustertune.search.contracts import Scheduler, Searcher
@@ -59,6 +68,46 @@ def _searcher(algorithms: Algorithms, definition: ExperimentDefinition, fact: f.
 def nobody() -> Made:
     """In the place of algorithms that cannot be made: what the journal says of their experiment can still be read."""
     return Made(searcher=SilentSearcher(), scheduler=SilentScheduler(), pauses=False)
+
+
+def begin(
+    fact: f.ExperimentCreated,
+    definition: ExperimentDefinition,
+    made: Made,
+    now: float,
+    *,
+    algorithms: Algorithms,
+    env: Mapping[str, str],
+    secrets: Sequence[str],
+    failed: Callable[[f.AlgorithmFailed], None],
+) -> Experiment:
+    """An experiment at its beginning. ``failed`` hears at once of the first mistake of its algorithms."""
+    name, trials = fact.experiment, list[Trial]()
+
+    def tell(reason: str, trace: str) -> None:
+        failed(f.AlgorithmFailed(experiment=name, reason=reason, trace=trace))
+
+    def blame(kind: str, algorithm: str, package: Callable[[str], str]) -> Blame:
+        return Blame(kind, algorithm, lambda: package(algorithm) or fact.packages.get(kind, ""), tell)
+
+    searching = blame("searcher", definition.searcher.type, algorithms.searcher_package)
+    scheduling = blame("scheduler", definition.scheduler.type, algorithms.scheduler_package)
+    searcher, space = made.searcher, definition.space
+    return Experiment(
+        name=name,
+        definition=definition,
+        secrets=tuple(dict.fromkeys([*definition.secrets, *secrets])),
+        run=run_spec(definition, workdir=fact.workdir, python=fact.python, env=env, pauses=made.pauses),
+        demand=definition.per_trial.demand,
+        searcher=searcher if isinstance(searcher, Ahead) else GuardedSearcher(searcher, space, searching),
+        scheduler=GuardedScheduler(made.scheduler, space, trials, scheduling, pauses=made.pauses),
+        trials=trials,
+        created=now,
+        sign=definition.objective.sign,
+        objectives=Objectives.of(definition),
+        running_since=now,
+        first=len(fact.first),
+    )
 
 
 def packages(algorithms: Algorithms, definition: ExperimentDefinition) -> dict[str, str]:

@@ -33,9 +33,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return install(tmp_path / "site", monkeypatch)
 
 
-def with_scheduler(cli: Cli, program: str = STEPS, name: str = "trying", **options: str) -> str:
+def with_scheduler(cli: Cli, program: str = STEPS, name: str = "trying", top: int = 3, **options: str) -> str:
     chosen = "".join(f", {name}: {value}" for name, value in options.items())
-    more = f"resource: {{name: step, max: 3}}\nscheduler: {{type: wayward{chosen}}}\n"
+    more = f"resource: {{name: step, max: {top}}}\nscheduler: {{type: wayward{chosen}}}\n"
     return cli.experiment(program, name=name, more=more)
 
 
@@ -84,7 +84,7 @@ def test_a_simulation_names_a_slow_searcher_too(cli: Cli, options: str, told: st
 
 def test_an_experiment_outlives_the_package_of_its_algorithms(cli: Cli, home: TestHome, package: Path) -> None:
     cli("tune", with_scheduler(cli, name="over"))
-    cli("tune", with_scheduler(cli, SLOW), "--detach")
+    cli("tune", with_scheduler(cli, SLOW, top=2000), "--detach")
     home.kill("clustertune.coordinator")
     shutil.rmtree(package)
     shown = cli("list").stdout

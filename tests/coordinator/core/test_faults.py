@@ -225,3 +225,27 @@ def test_one_whose_constructor_raises_begins_no_experiment() -> None:
     world.join(slots=1)
     assert world.started() == ["other:0:1"]
     assert list(world.restarted().core.state.experiments) == ["other"]
+
+
+def test_a_coordinator_that_ended_right_after_the_failure_draws_the_consequence_when_it_is_back() -> None:
+    world = World()
+    world.submit(trials=3, **going_wrong("scheduler", raises="on_report"))
+    world.join(slots=1)
+    world.report(0, 2, error=0.25)
+    failed = next(n for n, (_, fact) in enumerate(world.journal) if isinstance(fact, f.AlgorithmFailed))
+    world.journal = world.journal[: failed + 2]
+    after = world.restarted()
+    assert after.experiment().state is ExperimentState.FAILED
+    assert "in on_report (wayward.py, line" in after.experiment().reason
+    assert after.stops() == [("digits:0:1", "stopped")]
+
+
+def test_one_that_fails_while_its_experiment_is_paused_fails_it() -> None:
+    world = World()
+    world.submit(trials=2, **going_wrong("scheduler", raises="on_end"))
+    world.join(slots=1)
+    world.report(0, 4, error=0.25)
+    world.send(e.PauseAsked(experiment="digits"))
+    world.end(0)
+    assert world.experiment().state is ExperimentState.FAILED
+    assert world.trial(0).state is TrialState.COMPLETED
