@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from clustertune.coordinator.core import events as e
@@ -18,6 +19,10 @@ from clustertune.model.trial import ExperimentState
 _LONGEST_ANSWER_BYTES = 64 * 2**20
 _LAST_WORDS_BYTES = 4000
 _LEAVE_S = 1.0
+
+_PATIENCE_S = 60.0
+_TIMES_LONGEST = 20.0
+"""A searcher that has not answered for so long, and for so many times its longest answer so far, hangs."""
 
 log = logging.getLogger(__name__)
 
@@ -36,20 +41,33 @@ class Searching:
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
         self._processes: dict[str, _Process] = {}
+        self._patience: dict[str, _Patience] = {}
+        self.patience_s = _PATIENCE_S
+        """At least so long an answer is waited for."""
 
     async def suggest(self, command: Suggest) -> None:
         """Asks, and hands the answer to the core as an event."""
         name = command.experiment
+        patience, process = self._patience.setdefault(name, _Patience()), None
+        limit_s = patience.limit_s(self.patience_s)
         try:
             if name not in self._processes:
                 definition = self._shell.core.state.experiments[name].definition.to_plain()
                 self._processes[name] = await _Process.start(definition)
-            configs = await self._processes[name].propose(command)
+            process = self._processes[name]
+            async with asyncio.timeout(limit_s):
+                configs = await process.propose(command)
         except (OSError, ValueError, _SearcherDied) as error:
-            on_purpose = name not in self._processes
-            await self._end(name)
-            self._shell.handle(e.SuggestingFailed(experiment=name, error="" if on_purpose else str(error)))
+            on_purpose = process is not None and self._processes.get(name) is not process
+            text = str(error)
+            if isinstance(error, TimeoutError):
+                text = f"it did not answer within {limit_s:.0f} s, and its process was ended"
+                patience.in_vain += 1
+            if not on_purpose:
+                await self._end(name)
+            self._shell.handle(e.SuggestingFailed(experiment=name, error="" if on_purpose else text))
             return
+        patience.answered(process.took_s if command.count else 0.0)
         self._shell.handle(e.Suggested(experiment=name, known=command.known, configs=tuple(configs)))
         if self._shell.core.state.experiments[name].state is not ExperimentState.RUNNING:
             await self._end(name)
@@ -72,6 +90,21 @@ class Searching:
             await process.end()
 
 
+@dataclass(slots=True)
+class _Patience:
+    """How long an answer of one experiment's searcher may take; kept when its process is begun anew."""
+
+    longest_s: float = 0.0
+    in_vain: int = 0
+
+    def limit_s(self, least_s: float) -> float:
+        """Twice as long each time that it was in vain: the searcher may be slow and not hang."""
+        return float(max(least_s, _TIMES_LONGEST * self.longest_s) * 2**self.in_vain)
+
+    def answered(self, took_s: float) -> None:
+        self.longest_s, self.in_vain = max(self.longest_s, took_s), 0
+
+
 class _SearcherDied(Exception):
     """The process ended, or said what cannot be read."""
 
@@ -79,8 +112,11 @@ class _SearcherDied(Exception):
 class _Process:
     """One searcher, and how much of the past it was told."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, definition: dict[str, Any]) -> None:
         self._process, self._told = process, 0
+        self._definition: dict[str, Any] | None = definition
+        self.took_s = 0.0
+        """The last answer."""
         self._words = bytearray()
         self._listener = asyncio.create_task(self._listen())
 
@@ -97,15 +133,18 @@ class _Process:
             limit=_LONGEST_ANSWER_BYTES,
             start_new_session=True,
         )
-        searcher = cls(process)
-        await searcher._say(definition)
-        return searcher
+        return cls(process, definition)
 
     async def propose(self, command: Suggest) -> list[Any]:
         """Raises _SearcherDied, ValueError for an answer that is none."""
+        if self._definition is not None:
+            await self._say(self._definition)
+            self._definition = None
+        began = asyncio.get_running_loop().time()
         await self._say({"told": list(command.told[self._told : command.known]), "count": command.count})
         self._told = command.known
         line = await _opened(self._process.stdout).readline()
+        self.took_s = asyncio.get_running_loop().time() - began
         if not line.endswith(b"\n"):
             await self._process.wait()
             await self._listener

@@ -64,13 +64,14 @@ def choose_searcher(*, space: Space, trials: int | None, parallel: int | None, s
         return _chance(_all_of(space.size))
     if scheduler in _CHANGING:
         return _chance(f"{scheduler} changes the configurations that it begins with")
-    if scheduler in _HALVING:
-        return _chance("where most trials are stopped early, many find what a model would")
     needed = design_size(space) * (1 if earlier else _DESIGNS)
     if trials is not None and trials < needed:
         return _chance(f"too few trials to learn from in this space: {needed} would do")
     if trials is not None and parallel is not None and trials < _ROUNDS * parallel:
         return _chance(f"with {parallel} trials at once, few of {trials} could learn from others")
+    if scheduler in _HALVING:
+        because = "reports at low levels teach what to try next; where they do not foretell later ones, chance proposes"
+        return Chosen(type="multi-fidelity", because=because)
     return Chosen(type="bayesian", because="trials are trained alike, so each is worth choosing well")
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import keyword
 import math
 import re
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clustertune.model.errors import suggestion
@@ -71,14 +72,20 @@ class Sentence:
 
     text: str
     tree: ast.expr
-    _quoted: Mapping[str, str]
+    _names: dict[ast.AST, str | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def name(self, node: ast.AST) -> str | None:
         """The parameter that a node names, where it is a name at all; one with dots looks like attributes."""
+        if node not in self._names:
+            self._names[node] = self._name(node)
+        return self._names[node]
+
+    def _name(self, node: ast.AST) -> str | None:
+        """As it was written: the parser takes some letters for others, such as the micro sign for the Greek letter."""
         if isinstance(node, ast.Attribute):
-            before = self.name(node.value)
-            return None if before is None else f"{before}.{node.attr}"
-        return self._quoted.get(node.id, node.id) if isinstance(node, ast.Name) else None
+            before, after = self.name(node.value), self.shown(node).rpartition(".")[2].strip()
+            return None if before is None else f"{before}.{after}"
+        return self.shown(node).strip("`") if isinstance(node, ast.Name) else None
 
     def names(self) -> set[str]:
         """Every parameter that is named."""
@@ -108,45 +115,47 @@ def read_sentence(text: str, known: Collection[str]) -> Sentence:
         raise InvalidConstraint("is empty; write for example hidden * depth <= 4096", 1)
     if len(line) > LONGEST:
         raise InvalidConstraint(f"is longer than {LONGEST} characters; write several constraints", LONGEST + 1)
-    plain, quoted = _without_quotes(line)
+    # The parser need not know the names: they are read where the parser found them. It counts bytes.
+    plain = _QUOTED.sub(lambda match: match[0] if match[1] is None else "_" * len(_encoded(match[0])), line)
     lead = len(plain) - len(plain.lstrip())
-    sentence = Sentence(line[lead:], _parse(plain[lead:]), quoted)
+    sentence = Sentence(line[lead:], _parse(plain[lead:], known))
     _check(sentence, sentence.tree, known, DEEPEST)
     return sentence
 
 
 def written(name: str) -> str:
     """The name of a parameter as it stands in a constraint."""
-    return name if _NEEDS_NO_QUOTES.fullmatch(name) else f"`{name}`"
+    return name if _NEEDS_NO_QUOTES.fullmatch(name) and not _is_taken(name) else f"`{name}`"
 
 
-def _without_quotes(line: str) -> tuple[str, dict[str, str]]:
-    """Names in backticks become words of the same length that no parameter has; text in quotes stays."""
-    quoted: dict[str, str] = {}
-
-    def stand_in(match: re.Match[str]) -> str:
-        if match[1] is None:
-            return match[0]
-        word = f"_{len(quoted)}"
-        # As many bytes as before, since that is how the parser counts.
-        word += "_" * (len(match[0].encode()) - len(word))
-        quoted[word] = match[1]
-        return word
-
-    return _QUOTED.sub(stand_in, line), quoted
+def _is_taken(name: str) -> bool:
+    return any(map(keyword.iskeyword, name.split(".")))
 
 
-def _parse(line: str) -> ast.expr:
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidConstraint("cannot be read", 1) from error
+
+
+def _parse(line: str, known: Collection[str]) -> ast.expr:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return ast.parse(line, mode="eval").body
     except SyntaxError as error:
-        hint = "; write == to compare" if re.search(r"(?<![<>=!])=(?!=)", line) else ""
+        hint = "; write == to compare" if re.search(r"(?<![<>=!])=(?!=)", line) else _hint_at_backticks(line, known)
         position = min(max(error.offset or 1, 1), len(line) + 1)
         raise InvalidConstraint(f"cannot be read ({error.msg}){hint}", position) from error
     except (ValueError, MemoryError, RecursionError) as error:
         raise InvalidConstraint("cannot be read", 1) from error
+
+
+def _hint_at_backticks(line: str, known: Collection[str]) -> str:
+    words = set(re.findall(r"[\w.]+", line))
+    names = [written(name) for name in known if name in words and _is_taken(name)]
+    return f"; a word of Python stands between backticks where it is a parameter: {', '.join(names)}" if names else ""
 
 
 def _check(sentence: Sentence, node: ast.AST, known: Collection[str], room: int) -> None:
@@ -197,7 +206,7 @@ def _check_name(sentence: Sentence, node: ast.Name | ast.Attribute, known: Colle
 
 
 def _check_call(sentence: Sentence, node: ast.Call) -> None:
-    name = node.func.id if isinstance(node.func, ast.Name) else ""
+    name = sentence.shown(node.func) if isinstance(node.func, ast.Name) else ""
     if name not in FUNCTIONS:
         near = suggestion(name, FUNCTIONS) if name else f"; known: {', '.join(FUNCTIONS)}"
         raise sentence.mistake(node, f"there is no function {sentence.shown(node.func)!r}{near}")

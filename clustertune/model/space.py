@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from math import prod
 from types import MappingProxyType
 
 from clustertune.model.constraints import Constraint, InvalidConstraint, by_last_name, constraint_problems
+from clustertune.model.counting import count
 from clustertune.model.errors import suggestion
 from clustertune.model.parameters import (
     LARGEST_INT,
@@ -18,6 +20,8 @@ from clustertune.model.parameters import (
     Parameter,
     same_value,
 )
+from clustertune.model.paving import Paving
+from clustertune.model.ranges import Range, range_between, range_of
 from clustertune.model.trial import Config, Value
 
 __all__ = [
@@ -28,15 +32,15 @@ __all__ = [
 Condition = Mapping[str, tuple[Value, ...]]
 """The parents that must be active, and the values of each that make the parameter active."""
 
-
-_MOST_SITUATIONS = 100_000
-"""Conditions more entangled than this leave the size of the space unknown, rather than take long to count."""
-
 _MOST_COUNTED = 100_000
 """So many configurations are gone through one by one to count those that the constraints allow."""
 
 _MOST_IN_VAIN = 1_000_000
 """A grid ends after so many values in a row that the constraints do not allow: seconds."""
+
+
+_WORTH_FORESEEING = 16
+"""What is looked ahead at costs as much as ten configurations."""
 
 
 class InvalidSpace(ValueError):
@@ -63,6 +67,9 @@ class Space:
     __slots__ = (
         "_decided",
         "_filled",
+        "_foreseen",
+        "_paving",
+        "_whole",
         "conditions",
         "constraints",
         "dimensions",
@@ -96,9 +103,18 @@ class Space:
         self._filled = tuple((name, parameters[name], name in conditions) for name in self.order)
         self.constraints: tuple[Constraint, ...] = tuple(Constraint(text, parameters) for text in constraints)
         self._decided = by_last_name(self.constraints, self.order)
+        self._whole = {
+            name: found
+            for constraint in self.constraints
+            for name in constraint.names
+            if name not in conditions and (found := range_between(parameters[name], 0.0, 1.0)) is not None
+        }
+        """Where the parameters lie that are always there."""
+        self._foreseen = self._to_be_foreseen()
+        self._paving: Paving | None = None
         self.finite: bool = all(parameter.count is not None for parameter in parameters.values())
         """Whether there is an end to the configurations, counted or not."""
-        size = _count(self, self.order)
+        size = count(parameters, conditions)
         self.size: int | None = self._count_allowed(size) if constraints else size
         """How many distinct configurations there are; None where there is no end to them or they were not counted."""
 
@@ -144,6 +160,32 @@ class Space:
                 found[name] = parameter.read(given[name]) if name in given else parameter.at(units.get(name, 0.0))
         return self._as_declared(found)
 
+    def allowed_at(self, point: Sequence[float], given: Mapping[str, object] | None = None) -> Config | None:
+        """As ``fill``; None where a constraint is broken, which is found out as soon as it is decided."""
+        given = given or {}
+        if not self.constraints:
+            return self.fill(given, point)
+        units = dict(zip(self.dimensions, point))  # noqa: B905 - as above; whoever draws has the right number
+        found: Config = {}
+        for (name, parameter, conditional), decided in zip(self._filled, self._decided):  # noqa: B905
+            if not conditional or self.is_active(name, found):
+                found[name] = parameter.read(given[name]) if name in given else parameter.at(units.get(name, 0.0))
+            for constraint in decided:
+                if constraint.holds(found) is False:
+                    return None
+        return self._as_declared(found)
+
+    def paving(self, given: Mapping[str, Value] | None = None) -> Paving:
+        """Where points are drawn from when hardly one of the whole cube is allowed. Costs milliseconds, once."""
+        if given:
+            return self._paved({name: self.parameters[name].read(value) for name, value in given.items()})
+        if self._paving is None:
+            self._paving = self._paved({})
+        return self._paving
+
+    def _paved(self, given: Mapping[str, Value]) -> Paving:
+        return Paving(self.parameters, self.constraints, self.dimensions, maybe=self.conditions, given=given)
+
     def to_unit(self, config: Mapping[str, Value]) -> list[float]:
         """The point that leads back to ``config``; 0.5 where a parameter is inactive."""
         return [self.parameters[name].unit(config[name]) if name in config else 0.5 for name in self.dimensions]
@@ -184,7 +226,7 @@ class Space:
                 continue
             if not isinstance(value, _Absent):
                 found[name] = value
-            if any(constraint.holds(found) is False for constraint in self._decided[len(levels) - 1]):
+            if self._is_broken(len(levels) - 1, found):
                 vain += 1
                 if vain > _MOST_IN_VAIN:
                     return
@@ -193,6 +235,34 @@ class Space:
                 yield self._as_declared(dict(found))
             else:
                 levels.append(self._level(len(levels), found, points_per_float))
+
+    def _is_broken(self, depth: int, found: Config) -> bool:
+        """Whether what was ``found`` down to ``depth`` breaks a constraint, whatever follows."""
+        return any(constraint.holds(found) is False for constraint in self._decided[depth]) or any(
+            constraint.outcome(self._ranges(constraint, depth, found)) is False for constraint in self._foreseen[depth]
+        )
+
+    def _ranges(self, constraint: Constraint, depth: int, found: Config) -> dict[str, Range]:
+        """Of the parameters that have a value, and of those that will have one."""
+        ranges: dict[str, Range] = {}
+        for name in constraint.names:
+            if name in found:
+                ranges[name] = range_of(found[name])
+            elif name in self._whole and name not in self.order[: depth + 1]:
+                ranges[name] = self._whole[name]
+        return ranges
+
+    def _to_be_foreseen(self) -> list[list[Constraint]]:
+        """For each parameter the constraints that it touches and that are decided so much later that it pays to ask."""
+        foreseen: list[list[Constraint]] = [[] for _ in self.order]
+        place = {name: depth for depth, name in enumerate(self.order)}
+        counts = [self.parameters[name].count or _WORTH_FORESEEING for name in self.order]
+        for last, decided in enumerate(self._decided):
+            for constraint in decided:
+                for depth in (place[name] for name in constraint.names):
+                    if prod(counts[depth + 1 : last + 1]) >= _WORTH_FORESEEING:
+                        foreseen[depth].append(constraint)
+        return foreseen
 
     def _level(self, depth: int, found: Config, points: int) -> Iterator[Value | _Absent]:
         name = self.order[depth]
@@ -301,46 +371,3 @@ def _parents_first(parameters: Mapping[str, Parameter], conditions: Mapping[str,
             break
         waiting = later
     return tuple(order)
-
-
-_Situation = tuple[tuple[str, type, Value | None], ...]
-"""Parameters with their values. The type tells false from 0, which as keys of a dict are one."""
-
-
-def _count(space: Space, order: tuple[str, ...]) -> int | None:
-    """Configurations, counted parameter by parameter: how many ways lead to each situation that still matters.
-
-    A situation is the values of those parents that a later parameter asks about; values of a parent that no condition
-    tells apart are counted together.
-    """
-    last_use = {parent: index for index, name in enumerate(order) for parent in space.conditions.get(name, ())}
-    ways: dict[_Situation, int] = {(): 1}
-    for index, name in enumerate(order):
-        reached: dict[_Situation, int] = {}
-        for known, count in ways.items():
-            values = _told_apart(space, name) if _active_where(space, name, known) else [(None, 1)]
-            for value, times in values:
-                if times is None:
-                    return None
-                kept = tuple(item for item in (*known, (name, type(value), value)) if last_use.get(item[0], -1) > index)
-                reached[kept] = reached.get(kept, 0) + count * times
-        if len(reached) > _MOST_SITUATIONS:
-            return None
-        ways = reached
-    return sum(ways.values())
-
-
-def _active_where(space: Space, name: str, known: _Situation) -> bool:
-    return space.is_active(name, {parent: value for parent, _, value in known if value is not None})
-
-
-def _told_apart(space: Space, name: str) -> list[tuple[Value | None, int | None]]:
-    """The values of a parameter that conditions name, once each, and all the others together as None."""
-    named: list[Value] = []
-    for condition in space.conditions.values():
-        for value in condition.get(name, ()):
-            if not any(same_value(value, other) for other in named):
-                named.append(value)
-    count = space.parameters[name].count
-    others = count if count is None else count - len(named)
-    return [*((value, 1) for value in named), *([(None, others)] if others != 0 else [])]

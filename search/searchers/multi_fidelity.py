@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 from clustertune.model.space import Space
 from clustertune.model.trial import Config, Value
 from clustertune.search.searchers.bayesian import ACQUISITION, DESIGN, SURROGATE, design_size
+from clustertune.search.searchers.foretelling import foretold
 from clustertune.search.searchers.past import Known, Past, best_and_others
 from clustertune.search.searchers.spread import StandIn, key
 
@@ -40,11 +41,14 @@ _Report = tuple[Known, int, float]
 
 RANDOM_SHARE: Mapping[str, object] = {
     "doc": "The share of proposals that are drawn at random, whatever the model says: a guard against levels that "
-    "mislead it.",
+    "mislead it. Default: a tenth where low levels foretell high ones, more the less they do, up to all.",
     "minimum": 0,
     "maximum": 1,
     "examples": [0.2],
 }
+_LEAST_SHARE = 0.1
+_FORETOLD = (0.3, 0.7)
+"""Rank correlations from level to level: below the first chance alone proposes, from the second on hardly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class MultiFidelityOptions:
     surrogate: Literal["auto", "gp", "rf", "et", "gbrt"] = field(default="auto", metadata=SURROGATE)
     acquisition: Literal["ei", "lcb", "pi", "hedge"] = field(default="ei", metadata=ACQUISITION)
     initial_points: int | None = field(default=None, metadata=DESIGN)
-    random_share: float = field(default=0.1, metadata=RANDOM_SHARE)
+    random_share: float | None = field(default=None, metadata=RANDOM_SHARE)
 
 
 class MultiFidelity:
@@ -82,18 +86,32 @@ class MultiFidelity:
 
     def propose(self, count: int) -> list[Config]:
         """A function of the seed and of what was told."""
-        first, found = len(self._search.past.trials), list[Config]()
-        for number, config in enumerate(self._search.propose(count), first):
+        past = self._search.past
+        share, found = self._share(past), list[Config]()
+        numbers = range(len(past.trials), len(past.trials) + count)
+        chance = {number for number in numbers if self._draw(number) < share}
+        proposed = iter(self._search.propose(count - len(chance)) if len(chance) < count else ())
+        for number in numbers:
+            config = None if number in chance else next(proposed, None)
             taken = {key(other) for other in found}
-            drawn = self._chance.config(number, self._search.past.seen | taken)
-            if isinstance(drawn, dict) and (key(config) in taken or self._is_left_to_chance(number)):
-                found.append(drawn)
-            elif key(config) not in taken:
+            if config is None or key(config) in taken:
+                drawn = self._chance.config(number, past.seen | taken)
+                config = drawn if isinstance(drawn, dict) else None
+            if config is not None:
                 found.append(config)
         return found
 
-    def _is_left_to_chance(self, number: int) -> bool:
-        return Random(f"{self._seed}/model/{number}").random() < self._options.random_share  # noqa: S311 - not secret
+    def _share(self, past: Past) -> float:
+        """Of chance. Where early losses say nothing of late ones, what a model makes of them is worse than chance: it
+        crowds out of the rungs what chance found."""
+        if self._options.random_share is not None:
+            return self._options.random_share
+        low, high = _FORETOLD
+        trust = (foretold(past) - low) / (high - low)
+        return 1.0 - (1.0 - _LEAST_SHARE) * min(1.0, max(0.0, trust))
+
+    def _draw(self, number: int) -> float:
+        return Random(f"{self._seed}/model/{number}").random()  # noqa: S311 - reproducible, not secret
 
     def _lesson(self, past: Past) -> Lesson:
         from clustertune.search.searchers.model_search import Lesson

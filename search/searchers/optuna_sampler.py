@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import shake_128
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from clustertune.model.errors import Mistake, suggestion
@@ -37,8 +38,18 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial, Trial
 
-_ASKS = 16
-"""So often a sampler is asked for something that is new and allowed, before chance proposes."""
+_ASKS = 256
+"""So often a sampler is asked for something that is allowed, before chance proposes: half a second, for TPE."""
+
+_MOST_ASKS = 512
+"""In one answer: what was turned down makes all further questions slower."""
+
+_ASKS_OF = {"gp": 16}
+_ASKS_OF_UNKNOWN = 64
+"""Fewer of those that may take long to answer."""
+
+_OLD = 16
+"""So often it may come back to what was tried: in a finite space it does so more and more."""
 
 _CLASSES = {
     "tpe": "TPESampler", "gp": "GPSampler", "cmaes": "CmaEsSampler", "qmc": "QMCSampler", "nsgaii": "NSGAIISampler",
@@ -90,7 +101,7 @@ class OptunaSampler:
         self._space, self._seed, self._options = space, seed, options
         with _quietly():
             self._terms = OptunaSpace(space)
-            _sampler(options, space, seed)  # what cannot be made is told at once
+            _sampler(options, space, seed, 0)  # what cannot be made is told at once
         self._chance, self._past = StandIn(space, seed), Past()
         self._story: list[tuple[str, int]] = []
 
@@ -109,7 +120,7 @@ class OptunaSampler:
             return []  # it takes a second to import Optuna
         try:
             with _quietly():
-                _sampler(options, space, 0)
+                _sampler(options, space, 0, 0)
         except Mistake as mistake:
             return [("sampler" if options.sampler not in _CLASSES else "sampler_options", str(mistake))]
         return []
@@ -134,26 +145,32 @@ class OptunaSampler:
         seen, first = set(self._past.seen), len(self._past.trials)
         with _quietly():
             study = self._told() if self._options.sampler in _TOLD else self._replayed()
+            asks = iter(range(_MOST_ASKS))
             while len(found) < count:
-                config = self._asked(study, seen) or self._chance.config(first + len(found), seen)
+                config = self._asked(study, seen, asks) or self._chance.config(first + len(found), seen)
                 if not isinstance(config, dict):
                     break
                 found.append(config)
                 seen.add(key(config))
         return found
 
-    def _asked(self, study: Study, seen: set[str]) -> Config | None:
+    def _asked(self, study: Study, seen: set[str], asks: Iterator[int]) -> Config | None:
         """What is turned down stays there as running, so that the sampler goes elsewhere."""
-        for _ in range(_ASKS):
+        sampler, old = self._options.sampler, 0
+        most = _ASKS_OF.get(sampler, _ASKS) if sampler in _CLASSES else _ASKS_OF_UNKNOWN
+        for _ in islice(asks, most):
             config = self._terms.suggest(study.ask())
-            if key(config) not in seen and self._space.allows(config):
+            if not self._space.allows(config):
+                continue
+            if key(config) not in seen:
                 return config
+            old += 1
+            if old == _OLD:
+                return None
         return None
 
     def _told(self) -> Study:
-        # Another seed each time: the sampler begins anew and would draw the same numbers again.
-        words = shake_128(f"{self._seed}/optuna/{self._past.told}".encode()).digest(4)
-        study = _study(_sampler(self._options, self._space, int.from_bytes(words, "big")))
+        study = _study(_sampler(self._options, self._space, self._seed, self._past.told))
         passed = {level for known in self._past.trials.values() for level in sorted(known.losses)[:-1]}
         worst = max((loss for _, _, loss in self._past.finite()), default=None)
         study.add_trials([self._frozen(known, passed, worst) for known in self._past.trials.values()])
@@ -178,7 +195,7 @@ class OptunaSampler:
     def _replayed(self) -> Study:
         from optuna.trial import TrialState
 
-        study = _study(_sampler(self._options, self._space, self._seed % 2**32))
+        study = _study(_sampler(self._options, self._space, self._seed, self._past.told))
         asked: dict[int, Trial] = {}
         for event, number in self._story:
             known = self._past.trials[number]
@@ -220,8 +237,8 @@ def _missing(options: OptunaOptions) -> list[tuple[str, str]]:
     return []
 
 
-def _sampler(options: OptunaOptions, space: Space, seed: int) -> BaseSampler:
-    """Raises Mistake."""
+def _sampler(options: OptunaOptions, space: Space, seed: int, told: int) -> BaseSampler:
+    """For one proposal. Raises Mistake."""
     try:
         if options.sampler in _CLASSES:
             cls = getattr(importlib.import_module("optuna.samplers"), _CLASSES[options.sampler])
@@ -229,12 +246,30 @@ def _sampler(options: OptunaOptions, space: Space, seed: int) -> BaseSampler:
             cls = pkgutil.resolve_name(options.sampler)
     except (ImportError, AttributeError, ValueError) as error:
         raise Mistake(f"{options.sampler} cannot be imported: {error}") from error
-    seeded = {"seed": seed} if "seed" in inspect.signature(cls).parameters else {}
     try:
-        sampler: BaseSampler = cls(**{**_defaults(options.sampler, space), **seeded, **options.sampler_options})
+        chosen = {**_defaults(options.sampler, space), **options.sampler_options}
+        sampler: BaseSampler = cls(**{**chosen, **_seeds(cls, chosen.get("seed", seed), told)})
     except (TypeError, ValueError) as error:
         raise Mistake(f"{options.sampler} cannot be made with these options: {error}") from error
     return sampler
+
+
+def _seeds(cls: Any, seed: object, told: int) -> dict[str, object]:
+    """Another seed for each proposal: a sampler that begins anew would draw the same numbers again.
+
+    What is told again uses up few of them, for parameters that are fixed are not drawn. Where the seed is the order of
+    a sequence or of a grid, it stays, and what is drawn beside a sequence changes.
+    """
+    from optuna.samplers import GridSampler, QMCSampler, RandomSampler
+
+    known = inspect.signature(cls).parameters
+    if "seed" not in known:
+        return {}
+    new = int.from_bytes(shake_128(f"{seed}/optuna/{told}".encode()).digest(4), "big")
+    if not (isinstance(cls, type) and issubclass(cls, (QMCSampler, GridSampler))):
+        return {"seed": new}
+    beside = {"independent_sampler": RandomSampler(seed=new)} if "independent_sampler" in known else {}
+    return {"seed": seed % 2**32 if isinstance(seed, int) else seed, **beside}
 
 
 def _defaults(name: str, space: Space) -> dict[str, object]:

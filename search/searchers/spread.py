@@ -7,14 +7,39 @@ by the seed (Cranley and Patterson 1976). It needs no library, so the coordinato
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from clustertune.model.parameters import LARGEST_INT
 from clustertune.model.space import Space
 from clustertune.model.trial import Config, Value
 from clustertune.search.contracts import NoConfig
 from clustertune.search.searchers.stream import allowed_config, initial_config, keyed_point
+
+
+class _Left:
+    """The first configuration of a finite space that was not seen: how far the way to it was gone is remembered.
+
+    What was passed is remembered, too, so that the answer hangs on ``seen`` alone: who asks may count something as seen
+    that was proposed and never tried.
+    """
+
+    __slots__ = ("_ahead", "_passed")
+
+    def __init__(self) -> None:
+        self._ahead: Iterator[Config] | None = None
+        self._passed: dict[str, Config] = {}
+
+    def first(self, space: Space, seen: Collection[str]) -> Config | NoConfig:
+        if not all(map(seen.__contains__, self._passed)):
+            return next(config for name, config in self._passed.items() if name not in seen)
+        if self._ahead is None:
+            self._ahead = space.grid(LARGEST_INT)
+        for config in self._ahead:
+            self._passed[key(config)] = config
+            if key(config) not in seen:
+                return config
+        return NoConfig.EXHAUSTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +49,7 @@ class StandIn:
     space: Space
     seed: int
     initial: Sequence[Mapping[str, Value]] = ()
+    _left: _Left = field(default_factory=_Left, init=False, repr=False, compare=False)
 
     def config(self, trial: int, seen: Collection[str]) -> Config | NoConfig:
         """A function of seed, trial number and ``seen``, which holds the keys (``key``) of what was tried already."""
@@ -33,8 +59,7 @@ class StandIn:
             return found
         if not self.space.finite:
             return allowed_config(self.space, self._draw, trial) or NoConfig.EXHAUSTED
-        left = (c for c in self.space.grid(LARGEST_INT) if key(c) not in seen)
-        return next(left, NoConfig.EXHAUSTED)
+        return self._left.first(self.space, seen)
 
     def _draw(self, trial: int, attempt: int) -> Sequence[float]:
         dimensions = len(self.space.dimensions)

@@ -19,12 +19,16 @@ Draw = Callable[[int, int], Sequence[float]]
 _DRAWS = 64
 """Allowed draws that met nothing new before the remaining configurations are gone through instead."""
 
+_DRAWS_OF_ALL = 32
+"""Where none of so many is allowed, hardly any part of the space is, and the next are drawn from where some may be."""
+
 _MOST_DRAWS = 300_000
 """Draws, allowed or not, before there is held to be nothing allowed: where one in ten thousand is, the least that a
 definition may leave, thirty times as many as it takes on average. It costs seconds, once, at the end."""
 
+_MOST_DRAWS_OF_FINITE = 10_000
 _MOST_DRAWS_OF_COUNTED = 2_000
-"""A space that was counted can be gone through, which is sooner done."""
+"""A finite space can be gone through, which is sooner done, the sooner where there was little enough to be counted."""
 
 _CHUNK = 4096
 _SHORT_CHUNK = 64
@@ -65,10 +69,16 @@ def allowed_config(
     So the distribution of ``draw`` is kept, as far as it lies where it may. ``seen`` holds configurations as ``repr``
     writes them, because 1 and true are different values and equal in Python.
     """
-    old = 0
-    for attempt in range(_MOST_DRAWS if space.size is None else _MOST_DRAWS_OF_COUNTED):
-        config = space.fill(given or {}, draw(trial, attempt))
-        if not space.allows(config):
+    old, paving = 0, None
+    for attempt in range(_most_draws(space)):
+        point = draw(trial, attempt)
+        if attempt >= _DRAWS_OF_ALL and space.constraints:
+            paving = paving or space.paving(given)
+            if not paving.share:
+                return None
+            point = paving.moved(point)
+        config = space.allowed_at(point, given)
+        if config is None:
             continue
         if not seen or repr(config) not in seen:
             return config
@@ -76,6 +86,12 @@ def allowed_config(
         if old == _DRAWS:
             return None
     return None
+
+
+def _most_draws(space: Space) -> int:
+    if not space.finite:
+        return _MOST_DRAWS
+    return _MOST_DRAWS_OF_FINITE if space.size is None else _MOST_DRAWS_OF_COUNTED
 
 
 def initial_config(space: Space, initial: Sequence[Mapping[str, Value]], draw: Draw, trial: int) -> Config | None:

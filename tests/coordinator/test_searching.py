@@ -18,7 +18,7 @@ import pytest
 from clustertune.coordinator.core import commands as c
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core.core import Core
-from clustertune.coordinator.searching import Searching
+from clustertune.coordinator.searching import Searching, _Patience
 from clustertune.search.registry import Registry
 from tests.coordinator.core.world import definition
 
@@ -150,6 +150,57 @@ def test_one_that_was_killed_is_started_again_and_told_everything() -> None:
     assert isinstance(failed, e.SuggestingFailed)
     assert "ended with -9" in failed.error
     assert second == e.Suggested(experiment="digits", known=4, configs=({"lr": 0.004},))
+
+
+def test_one_that_hangs_is_ended_told_of_and_started_again() -> None:
+    async def scene(shell: Shell, searching: Searching) -> None:
+        await searching.suggest(ask([], 0))
+        (hung,) = searchers()
+        hung.suspend()
+        patience_s, searching.patience_s = searching.patience_s, 0.1
+        await searching.suggest(ask(TOLD[:3], 1))
+        assert not hung.is_running() or hung.status() == psutil.STATUS_ZOMBIE
+        searching.patience_s = patience_s
+        await searching.suggest(ask(TOLD, 1))
+
+    _, failed, second = run({}, scene).events
+    assert isinstance(failed, e.SuggestingFailed)
+    assert failed.error.startswith("it did not answer within ")
+    assert failed.error.endswith(" s, and its process was ended")
+    assert second == e.Suggested(experiment="digits", known=4, configs=({"lr": 0.004},))
+
+
+def test_one_that_hangs_before_it_took_what_it_is_told_is_ended_too() -> None:
+    async def scene(shell: Shell, searching: Searching) -> None:
+        await searching.suggest(ask([], 0))
+        (hung,) = searchers()
+        hung.suspend()
+        searching.patience_s = 0.1
+        # More than a pipe holds.
+        await searching.suggest(ask([("created", trial, {"lr": 0.5}) for trial in range(20_000)], 1))
+        assert searchers() == []
+
+    assert isinstance(run({}, scene).events[1], e.SuggestingFailed)
+
+
+def test_a_slow_searcher_is_given_more_time_each_time_and_as_much_as_its_longest_answer_deserves() -> None:
+    patience = _Patience()
+    assert patience.limit_s(60.0) == 60.0
+    patience.in_vain += 1
+    assert patience.limit_s(60.0) == 120.0
+    patience.answered(9.0)
+    patience.answered(5.0)
+    assert patience.limit_s(60.0) == 180.0
+
+
+def test_one_that_cannot_be_started_is_a_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async def scene(shell: Shell, searching: Searching) -> None:
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
+        await searching.suggest(ask([], 0))
+
+    (failed,) = run({}, scene).events
+    assert isinstance(failed, e.SuggestingFailed)
+    assert "No such file" in failed.error
 
 
 def test_it_rests_with_its_experiment_and_that_is_no_failure() -> None:

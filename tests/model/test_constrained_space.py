@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustertune.model.space import Choice, Float, Int, InvalidConstraint, Ordinal, Space
+from clustertune.model.constraint_text import FUNCTIONS
+from clustertune.model.space import Choice, Float, Int, InvalidConstraint, Ordinal, Parameter, Space
 from clustertune.model.tightness import completable, too_tight
 from clustertune.model.trial import Config
 
@@ -128,3 +129,28 @@ def test_what_a_user_leaves_out_must_have_values_that_are_allowed(given_values: 
     space = Space(REAL, {}, ["x + y < 0.8"])
     assert completable(space, given_values) is possible
     assert space.check(given_values) == []
+
+
+TIGHT = ["abs(a) + b + c <= 20"]
+THREE: dict[str, Parameter] = {name: Int(1, 200) for name in "abc"}
+
+
+def test_the_grid_passes_over_what_a_constraint_forbids_whatever_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = []
+    monkeypatch.setitem(FUNCTIONS, "abs", (lambda value: computed.append(value) or abs(value), 1, 1))  # type: ignore[index]
+    found = [tuple(config.values()) for config in Space(THREE, {}, TIGHT).grid(200)]
+    assert found == [(a, b, c) for a in range(1, 19) for b in range(1, 20 - a) for c in range(1, 21 - a - b)]
+    assert len(computed) < 200 * 200
+
+
+def test_what_is_allowed_at_the_far_end_of_a_grid_is_found() -> None:
+    assert sum(1 for _ in Space(THREE, {}, ["a + b + c >= 581"]).grid(200)) == 1540
+
+
+@given(st.lists(st.floats(0, 1, exclude_max=True), min_size=4, max_size=4), st.sampled_from([{}, {"solver": "sgd"}]))
+def test_a_configuration_at_a_point_is_the_one_that_fills_it_where_that_is_allowed(
+    point: list[float], given_values: Config
+) -> None:
+    space = Space(PARAMETERS, SGD_ONLY, ["hidden * depth <= 8", "momentum == 0 or hidden > 4"])
+    filled = space.fill(given_values, point)
+    assert space.allowed_at(point, given_values) == (filled if space.allows(filled) else None)

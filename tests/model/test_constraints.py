@@ -118,12 +118,71 @@ def test_what_hangs_on_a_parameter_that_is_not_there_is_neither_true_nor_false(
     assert holds(text, {"solver": "adam", "lr": 0.5}) is expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("`x-y` + _0___ <= 1", False),
+        ("`x-y` + _____ <= 1", False),
+        ("`x-y` <= 0.4 and `_0___` > 0.8", True),
+        ("µ < μ", True),  # the micro sign and the Greek letter, which Python takes for one
+        ("µ < 0.2 and (model) . µ == 1", True),
+        ("`µ` < `μ`", True),
+        (f"max({','.join(['`µ`'] * 110)}) < `x-y`", True),
+    ],
+)
+def test_a_name_is_what_was_written_whatever_the_parser_makes_of_it(text: str, expected: bool) -> None:
+    config: Config = {"x-y": 0.4, "_0___": 0.9, "_____": 0.8, "µ": 0.1, "μ": 0.5, "model.µ": 1.0}
+    assert Constraint(text, dict.fromkeys(config, Float(0.0, 1.0))).holds(config) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lambda <= 1", "; a word of Python stands between backticks where it is a parameter: `lambda`"),
+        ("depth < lambda", "; a word of Python stands between backticks where it is a parameter: `lambda`"),
+        ("lamda <= 1", "; did you mean '`lambda`'?"),
+        ("\uff4dax(lr, 1) < 1", "there is no function '\uff4dax'; did you mean 'max'?"),
+        ("`\ud800` < 1", "cannot be read"),
+    ],
+)
+def test_names_that_need_backticks_are_told_with_them(text: str, message: str) -> None:
+    with pytest.raises(InvalidConstraint) as caught:
+        Constraint(text, PARAMETERS)
+    assert str(caught.value).endswith(message)
+
+
 def test_a_constraint_knows_whom_it_speaks_of() -> None:
     assert Constraint("log(model.heads) * `weight-decay` < hidden", PARAMETERS).names == (
         "hidden", "weight-decay", "model.heads",
     )  # fmt: skip
     assert Constraint(" log  < 3 ", PARAMETERS).names == ("log",)
     assert Constraint(" log  < 3 ", PARAMETERS).text == "log  < 3"
+
+
+def test_a_comparison_in_a_comparison_costs_what_it_says_however_deep(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = []
+    monkeypatch.setitem(FUNCTIONS, "abs", (lambda value: computed.append(value) or abs(value), 1, 1))  # type: ignore[index]
+    text = "abs(depth)"
+    for _ in range(18):
+        text = f"(0<{text}<9)"
+    assert holds(text) is True
+    assert computed == [5]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0 < gone < 1 / depth", None),
+        ("0 < 1 / depth < gone", False),
+        ("gone < 1 < 0", False),
+        ("0 < 1 < gone", None),
+        ("0 < gone in (1, 2)", None),
+        ("0 < depth in (0, 2)", False),
+        ("-1 < depth in (0, 2)", True),
+    ],
+)
+def test_each_link_of_a_chain_counts_for_itself(text: str, expected: bool | None) -> None:
+    assert Constraint(text, {"gone": Int(0, 9), "depth": Int(0, 9)}).holds({"depth": 0}) is expected
 
 
 @pytest.mark.parametrize(

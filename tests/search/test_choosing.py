@@ -41,9 +41,16 @@ def test_a_past_to_learn_from_makes_fewer_trials_enough() -> None:
 
 @pytest.mark.parametrize(
     ("scheduler", "chosen"),
-    [("asha", "random"), ("hyperband", "random"), ("population-based", "random"), ("plateau", "bayesian")],
+    [
+        ("asha", "multi-fidelity"),
+        ("hyperband", "multi-fidelity"),
+        ("population-based", "random"),
+        ("plateau", "bayesian"),
+    ],
 )
-def test_beside_a_scheduler_that_halves_or_changes_configurations_chance_proposes(scheduler: str, chosen: str) -> None:
+def test_a_model_learns_from_levels_where_trials_are_halved_and_none_where_configurations_change(
+    scheduler: str, chosen: str
+) -> None:
     assert searcher(scheduler=scheduler).type == chosen
 
 

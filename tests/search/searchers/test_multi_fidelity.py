@@ -46,11 +46,29 @@ def test_low_levels_alone_teach_it_too() -> None:
 
 
 def test_a_share_of_what_it_proposes_is_drawn_at_random() -> None:
-    searcher = taught(make())
+    searcher = taught(make(random_share=0.1))
     model = taught(make(random_share=0.0)).propose(40)
-    drawn = sum(a != b for a, b in zip(searcher.propose(40), model, strict=True))
+    drawn = sum(config not in model for config in searcher.propose(40))
     assert 1 <= drawn <= 10
     assert taught(make(random_share=1.0)).propose(5) != model[:5]
+
+
+def test_chance_proposes_alone_where_low_levels_foretell_nothing() -> None:
+    def told(foretelling: bool) -> MultiFidelity:
+        searcher = make()
+        for trial in range(30):
+            x = (trial + 0.5) / 30
+            searcher.created(trial, {"x": x})
+            searcher.observe(trial, 1, abs(x - 0.6) if foretelling else trial * 7 % 30)
+            searcher.observe(trial, 9, abs(x - 0.6))
+        return searcher
+
+    def near(found: list[dict[str, Any]]) -> int:
+        return sum(abs(float(config["x"]) - 0.6) < 0.1 for config in found)
+
+    assert near(told(foretelling=True).propose(10)) >= 7
+    assert near(told(foretelling=False).propose(10)) <= 5
+    assert told(foretelling=False)._share(told(foretelling=False)._search.past) == 1.0
 
 
 def test_proposals_depend_on_what_was_told_alone() -> None:

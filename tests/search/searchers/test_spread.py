@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clustertune.model.constraint_text import FUNCTIONS
 from clustertune.model.space import Float, Int, Space
 from clustertune.search.contracts import NoConfig
 from clustertune.search.searchers.spread import StandIn, key, spread_point
@@ -44,3 +49,35 @@ def test_a_finite_space_is_used_up_without_repeats_and_then_there_is_nothing() -
         assert key(config) not in seen
         seen.add(key(config))
     assert stand_in.config(21, seen) is NoConfig.EXHAUSTED
+
+
+TIGHT = Space({name: Int(1, 200) for name in "abc"}, {}, ["abs(a) + b + c <= 20"])
+ALLOWED = [
+    f"{{'a': {a}, 'b': {b}, 'c': {c}}}" for a in range(1, 19) for b in range(1, 20 - a) for c in range(1, 21 - a - b)
+]
+
+
+@pytest.mark.parametrize("left", [1140, 600, 10, 1, 0])
+def test_hardly_anything_is_looked_at_for_each_configuration_of_a_tight_space(
+    left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[int] = []
+    monkeypatch.setitem(FUNCTIONS, "abs", (lambda value: computed.append(value) or abs(value), 1, 1))  # type: ignore[index]
+    space = Space(TIGHT.parameters, {}, [TIGHT.constraints[0].text])
+    stand_in, seen = StandIn(space, 1), set(ALLOWED[: len(ALLOWED) - left])
+    for trial in range(2000, 2040):
+        config = stand_in.config(trial, seen)
+        assert (key(config) if isinstance(config, dict) else config) in (set(ALLOWED) - seen or {NoConfig.EXHAUSTED})
+    # The way through the grid, once, is 34,000 of them.
+    assert len(computed) < 34_000 + 40 * 300
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sets(st.integers(0, 9)), min_size=1, max_size=8))
+def test_what_stands_in_hangs_on_what_was_seen_and_not_on_what_was_asked_before(asked: list[set[int]]) -> None:
+    space = Space({"a": Int(1, 400), "b": Int(1, 400)}, {}, ["a + b <= 5"])
+    everything = list(map(key, space.grid(400)))
+    lived_on = StandIn(space, 1)
+    for trial, indices in enumerate(asked):
+        seen = {everything[index] for index in indices}
+        assert lived_on.config(trial, seen) == StandIn(space, 1).config(trial, seen)
