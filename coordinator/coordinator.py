@@ -238,6 +238,8 @@ class Coordinator:
                     self._spawn(self.depot.tidy(command.experiment))
                 case c.CollectLog():
                     self._spawn(self.logs.collect(command.instance, command.attempt, command.ending))
+                case c.Log():
+                    log.error("%s", command.text)
                 case c.Suggest():
                     self._spawn(self.searching.suggest(command))
                 case c.Launch():

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from clustertune.coordinator.core import facts as f
-from clustertune.coordinator.core.ahead import Ahead, tell
+from clustertune.coordinator.core.ahead import Ahead
 from clustertune.coordinator.core.algorithms import Algorithms
 from clustertune.coordinator.core.fold import Fold
+from clustertune.coordinator.core.slow import Asked
 from clustertune.coordinator.core.state import Experiment
+from clustertune.model.errors import Mistake
 from clustertune.model.trial import Config, ExperimentState, TrialState
-from clustertune.search.contracts import Clone, NoConfig, ResumeTrial, SlowSearcher, StartNew, StopPausedTrial
+from clustertune.search.contracts import Clone, NoConfig, ResumeTrial, StartNew, StopPausedTrial
 
 _STOOD_IN = ("initial", "earlier", "design", "fill-in")
 _PASSED_OVER = 8
@@ -38,8 +40,9 @@ class Checked:
 class Replay:
     """Reads facts as a restarting coordinator would, and asks the algorithms what they would decide.
 
-    Decisions are compared of searchers (which configuration) and schedulers (who goes on, is paused, resumed, cloned or
-    dismissed). Where a recorded decision differs it stands, and what follows is computed from it.
+    Decisions are compared of searchers (which configuration) and schedulers (that a new trial starts; who goes on, is
+    paused, resumed, cloned or dismissed). Where a recorded decision differs it stands, and what follows is computed
+    from it. An algorithm that fails today and did not then is told of; from a failure on there is nothing to compare.
     """
 
     def __init__(self, algorithms: Algorithms) -> None:
@@ -50,23 +53,40 @@ class Replay:
         self.counts: Counter[str] = Counter()
 
     def run(self, facts: Iterable[tuple[float, f.Fact]], experiment: str) -> Iterator[Checked]:
-        """Every decision of ``experiment``, in order."""
+        """Every decision of ``experiment``, in order. Raises Mistake where its algorithms cannot be made, or asked."""
         for now, fact in facts:
             if getattr(fact, "experiment", experiment) != experiment:
                 continue
+            yield from self._counted(self._failure(fact))
             if isinstance(fact, f.Restarted | f.InstanceLaunched | f.InstanceReady | f.InstanceGone):
                 self._fold.replay(_without_others(fact, experiment), now)
                 continue
-            if (standing := self._standing(fact)) is not None:
-                self.counts[standing.kind] += 1
-                yield standing
-            before = self._before(fact)
+            yield from self._counted(self._standing(fact))
+            checked = list(self._before(fact))
             decision = self._fold.replay(fact, now)
-            if isinstance(fact, f.RungReached):
-                before = self._rung(fact, decision)
-            if before is not None:
-                self.counts[before.kind] += 1
-                yield before
+            if isinstance(fact, f.ExperimentCreated) and (absent := self._fold.state.experiments[experiment].absent):
+                raise Mistake(f"{experiment} cannot be replayed: {absent}")
+            if isinstance(fact, f.RungReached) and decision is not None:
+                checked.append(self._rung(fact, decision))
+            if isinstance(fact, f.AlgorithmFailed):
+                self._fold.unusable.clear()  # as it was then
+            yield from self._counted(*checked)
+        yield from self._counted(self._failure(None))
+
+    def _counted(self, *checked: Checked | None) -> Iterator[Checked]:
+        for one in checked:
+            if one is not None:
+                self.counts[one.kind] += 1
+                yield one
+
+    def _failure(self, then: f.Fact | None) -> Checked | None:
+        """What an algorithm did wrong in what was just replayed, if ``then``, the next fact, is not about that."""
+        if not self._fold.unusable or isinstance(then, f.AlgorithmFailed):
+            return None
+        failed = self._fold.unusable.pop()
+        return Checked(
+            experiment=failed.name, trial=len(failed.trials) - 1, kind="failure", recorded=None, computed=failed.fault
+        )
 
     def _standing(self, fact: f.Fact) -> Checked | None:
         """How a report with several losses, or constraints to keep, ranked among those before it."""
@@ -81,14 +101,21 @@ class Replay:
             experiment=fact.experiment, trial=fact.trial, kind="standing", recorded=fact.loss, computed=computed
         )
 
-    def _before(self, fact: f.Fact) -> Checked | None:
+    def _before(self, fact: f.Fact) -> Iterator[Checked]:
         """Decisions that show in the state before they are applied."""
-        if isinstance(fact, f.TrialCreated):
-            experiment = self._fold.state.experiments[fact.experiment]
-            return _checked(fact, "proposal", dict(fact.config), self._config(experiment, fact))
+        if not isinstance(fact, f.TrialCreated | f.TrialMoved):
+            return
+        experiment = self._fold.state.experiments[fact.experiment]
+        if experiment.fault:
+            return
         if isinstance(fact, f.TrialMoved):
-            return self._moved(self._fold.state.experiments[fact.experiment], fact)
-        return None
+            if (moved := self._moved(experiment, fact)) is not None:
+                yield moved
+            return
+        if fact.parent is None and fact.source != "scheduler":
+            yield _checked(fact, "start", StartNew(), experiment.scheduler.next())
+        if not experiment.fault:
+            yield _checked(fact, "proposal", dict(fact.config), self._config(experiment, fact))
 
     def _rung(self, fact: f.RungReached, decision: Any) -> Checked:
         if isinstance(decision, Clone):
@@ -121,7 +148,7 @@ class Replay:
             self._slow[experiment.name] = _Slow(self._make(experiment))
         return self._slow[experiment.name].proposal(searcher, fact)
 
-    def _make(self, experiment: Experiment) -> SlowSearcher:
+    def _make(self, experiment: Experiment) -> Asked:
         definition = experiment.definition
         made: Any = self._algorithms.make_searcher(
             definition.searcher.type,
@@ -130,14 +157,13 @@ class Replay:
             seed=definition.seed,
             initial=tuple(definition.initial),
         )
-        searcher: SlowSearcher = made
-        return searcher
+        return Asked(made, definition.searcher.type, definition.space, self._algorithms.searcher_package)
 
 
 class _Slow:
     """A real searcher that is told as much as it had been told when a recorded proposal was made."""
 
-    def __init__(self, searcher: SlowSearcher) -> None:
+    def __init__(self, searcher: Asked) -> None:
         self._searcher = searcher
         self._told, self._used = -1, 0
         self._proposed: list[Config] = []
@@ -145,7 +171,7 @@ class _Slow:
     def proposal(self, ahead: Ahead, fact: f.TrialCreated) -> Config | None:
         """The recorded configuration, if it is among what is proposed; else the first proposal."""
         if fact.observations != self._told:
-            tell(self._searcher, ahead.told[max(0, self._told) : fact.observations])
+            self._searcher.tell(ahead.told[max(0, self._told) : fact.observations])
             self._told, self._used, self._proposed = fact.observations, 0, []
         self._used += 1
         for count in (self._used, 2 * self._used + _PASSED_OVER):

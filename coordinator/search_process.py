@@ -9,9 +9,9 @@ import sys
 import traceback
 from typing import Any, TextIO
 
-from clustertune.coordinator.core.ahead import tell
+from clustertune.coordinator.core.slow import Asked
 from clustertune.definition.experiment import ExperimentDefinition
-from clustertune.search.contracts import SlowSearcher
+from clustertune.search.blame import BrokenPlugin
 from clustertune.search.registry import Registry
 
 _NICER = 10
@@ -31,27 +31,28 @@ def main() -> int:
     return 0
 
 
-def serve(searcher: SlowSearcher, asked: TextIO, answers: TextIO) -> None:
+def serve(searcher: Asked, asked: TextIO, answers: TextIO) -> None:
     """One answer for each line."""
     for line in asked:
         request = json.loads(line)
         try:
-            tell(searcher, request["told"])
+            searcher.tell(request["told"])
             answer: dict[str, Any] = {"configs": searcher.propose(request["count"]) if request["count"] else []}
+        except BrokenPlugin as error:
+            answer = {"error": str(error), "traceback": traceback.format_exc()}
         except Exception as error:  # noqa: BLE001 - the process's boundary: it becomes the core's event
             answer = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
 
-def _searcher(plain: dict[str, Any]) -> SlowSearcher:
+def _searcher(plain: dict[str, Any]) -> Asked:
     definition = ExperimentDefinition.from_plain(plain)
-    choice = definition.searcher
-    made: Any = Registry.default().make_searcher(
+    choice, registry = definition.searcher, Registry.default()
+    made: Any = registry.make_searcher(
         choice.type, choice.options, space=definition.space, seed=definition.seed, initial=definition.initial
     )
-    searcher: SlowSearcher = made
-    return searcher
+    return Asked(made, choice.type, definition.space, registry.searcher_package)
 
 
 if __name__ == "__main__":

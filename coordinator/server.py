@@ -196,6 +196,9 @@ def _asked(experiment: Experiment, action: str, secrets: dict[str, str]) -> e.Pa
         raise Refusal(409, f"experiment {name} is {state.value} and cannot be {action}d{again}")
     if action == "pause":
         return e.PauseAsked(experiment=name)
+    if experiment.absent:
+        remedy = f"then end the coordinator with `kill {os.getpid()}`, and resume {name} again"
+        raise Refusal(409, f"experiment {name} cannot be resumed: {experiment.absent}; {remedy}")
     missing = [key for key in experiment.secrets if key not in secrets]
     if missing and (experiment.secrets_missing or state is ExperimentState.PAUSED):
         raise Refusal(422, f"no value was given for the secrets {', '.join(missing)}; set them in the environment")

@@ -3,6 +3,8 @@
 All values are losses: smaller is better; the sign was turned once, when the definition was read. Where there are
 several objectives, or constraints on metrics, a loss is a standing: between 0 and 1, it says how a report ranks among
 those at the same level.
+
+Whoever raises, or answers what is not promised here, is not asked again, and its experiment fails.
 """
 
 from __future__ import annotations

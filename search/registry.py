@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from clustertune.model.codec import FieldError, from_plain
-from clustertune.model.errors import Mistake, NoSuchName
+from clustertune.model.errors import Mistake
 from clustertune.model.space import Space
 from clustertune.model.trial import Value
+from clustertune.search.blame import BrokenPlugin
 from clustertune.search.choosing import Chosen, choose_scheduler, choose_searcher
 from clustertune.search.contracts import Scheduler, Searcher
+from clustertune.search.kind import Kind
 from clustertune.search.searchers.spread import StandIn
+
+__all__ = ["BrokenPlugin", "Registry"]
 
 _SEARCHERS = {
     "random": "clustertune.search.searchers.random:RandomSearch",
@@ -39,10 +41,6 @@ _SCHEDULERS = {
 }
 
 
-class BrokenPlugin(Mistake):
-    """An installed package offers an algorithm and cannot be used; says which package."""
-
-
 class Registry:
     """Algorithms by name; none is imported before it is asked for.
 
@@ -54,8 +52,8 @@ class Registry:
     """
 
     def __init__(self, searchers: Mapping[str, str], schedulers: Mapping[str, str]) -> None:
-        self._searchers = _Kind("searcher", "clustertune.searchers", searchers)
-        self._schedulers = _Kind("scheduler", "clustertune.schedulers", schedulers)
+        self._searchers = Kind("searcher", "clustertune.searchers", searchers)
+        self._schedulers = Kind("scheduler", "clustertune.schedulers", schedulers)
 
     @classmethod
     def default(cls) -> Registry:
@@ -86,9 +84,17 @@ class Registry:
         """One line for people. Raises NoSuchName, BrokenPlugin."""
         return _summary(self._schedulers.load(name))
 
+    def searcher_package(self, name: str) -> str:
+        """Name and version of the installed package that it comes from; empty for ours, and for one that is gone."""
+        return self._searchers.package(name)
+
+    def scheduler_package(self, name: str) -> str:
+        """Name and version of the installed package that it comes from; empty for ours, and for one that is gone."""
+        return self._schedulers.package(name)
+
     def searcher_problems(self, name: str, options: Mapping[str, object], *, space: Space) -> Sequence[tuple[str, str]]:
         """(option, message) for each thing that stands in the way of using it; the option is empty for the whole."""
-        return _problems(self._searchers.load(name), name, options, space=space)
+        return _problems(self._searchers, name, options, space=space)
 
     def scheduler_problems(
         self,
@@ -105,12 +111,15 @@ class Registry:
         """
         cls, limits = self._schedulers.load(name), {"min_resource": min_resource, "max_resource": max_resource}
         also = {"space": space} if _takes_space(getattr(cls, "problems", None)) else {}
-        return _problems(cls, name, options, **limits, **also)
+        return _problems(self._schedulers, name, options, **limits, **also)
 
     def scheduler_pauses(self, name: str, options: Mapping[str, object]) -> bool:
         """Whether trials may be paused, or cloned, under it. Raises NoSuchName, BrokenPlugin, Mistake."""
         cls = self._schedulers.load(name)
-        return bool(cls.pauses(_read_options(cls, name, options))) if hasattr(cls, "pauses") else False
+        if not hasattr(cls, "pauses"):
+            return False
+        read = _read_options(cls, name, options)
+        return self._schedulers.asked(name, "pauses", lambda: bool(cls.pauses(read)))
 
     def choose_searcher(
         self, *, space: Space, trials: int | None, parallel: int | None, scheduler: str, earlier: bool
@@ -136,13 +145,19 @@ class Registry:
     ) -> Searcher:
         """A searcher at its beginning. Raises NoSuchName, BrokenPlugin, Mistake for options that do not fit."""
         cls = self._searchers.load(name)
-        searcher: Searcher = cls(space=space, seed=seed, initial=initial, options=_read_options(cls, name, options))
+        read = _read_options(cls, name, options)
+        searcher: Searcher = self._searchers.asked(
+            name, "its constructor", lambda: cls(space=space, seed=seed, initial=initial, options=read)
+        )
         return searcher
 
     def searcher_design(self, name: str, options: Mapping[str, object], *, space: Space) -> int | None:
         """For a slow searcher how many trials come before its first proposal; None for one that answers at once."""
         cls = self._searchers.load(name)
-        return max(1, int(cls.design(_read_options(cls, name, options), space=space))) if _is_slow(cls) else None
+        if not _is_slow(cls):
+            return None
+        read = _read_options(cls, name, options)
+        return self._searchers.asked(name, "design", lambda: max(1, int(cls.design(read, space=space))))
 
     def make_stand_in(self, *, space: Space, seed: int, initial: Sequence[Mapping[str, Value]] = ()) -> StandIn:
         """What to try while a slow searcher has nothing ready."""
@@ -165,45 +180,12 @@ class Registry:
         cls = self._schedulers.load(name)
         read = _read_options(cls, name, options)
         also = {"space": space} if _takes_space(cls) else {}
-        scheduler: Scheduler = cls(
-            min_resource=min_resource, max_resource=max_resource, seed=seed, options=read, **also
+        scheduler: Scheduler = self._schedulers.asked(
+            name,
+            "its constructor",
+            lambda: cls(min_resource=min_resource, max_resource=max_resource, seed=seed, options=read, **also),
         )
         return scheduler
-
-
-class _Kind:
-    """The algorithms of one kind."""
-
-    def __init__(self, kind: str, group: str, own: Mapping[str, str]) -> None:
-        self._kind, self._group, self._own = kind, group, own
-
-    def names(self) -> Sequence[str]:
-        return list(dict.fromkeys((*self._own, *sorted(self._installed()))))
-
-    def load(self, name: str) -> Any:
-        if name in self._own:
-            module, attribute = self._own[name].split(":")
-            return getattr(importlib.import_module(module), attribute)
-        # Reading what is installed costs tens of milliseconds: only for names that are not ours.
-        installed = self._installed()
-        if name not in installed:
-            raise NoSuchName(self._kind, name, (*self.names(), "auto"))
-        return self._load_installed(installed[name])
-
-    def _load_installed(self, entry: EntryPoint) -> Any:
-        source = f"package {entry.dist.name} {entry.dist.version}" if entry.dist else "an installed package"
-        told = f"{self._kind} {entry.name!r} of {source} ({entry.value})"
-        try:
-            found = entry.load()
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise BrokenPlugin(f"{told} cannot be imported: {reason}; repair or uninstall that package") from error
-        if not isinstance(getattr(found, "Options", None), type):
-            raise BrokenPlugin(f"{told} is no algorithm: it has no Options; tell the package's authors")
-        return found
-
-    def _installed(self) -> Mapping[str, EntryPoint]:
-        return {entry.name: entry for entry in entry_points(group=self._group)}
 
 
 def _is_slow(cls: Any) -> bool:
@@ -223,10 +205,12 @@ def _summary(cls: Any) -> str:
     return str(cls.__doc__ or cls.__name__).strip().splitlines()[0]
 
 
-def _problems(cls: Any, name: str, options: Mapping[str, object], **about: object) -> Sequence[tuple[str, str]]:
+def _problems(kind: Kind, name: str, options: Mapping[str, object], **about: object) -> Sequence[tuple[str, str]]:
+    cls = kind.load(name)
     if not hasattr(cls, "problems"):
         return []
-    found: Sequence[tuple[str, str]] = cls.problems(_read_options(cls, name, options), **about)
+    read = _read_options(cls, name, options)
+    found: Sequence[tuple[str, str]] = kind.asked(name, "problems", lambda: cls.problems(read, **about))
     return found
 
 

@@ -68,7 +68,23 @@ def _short(said: Any) -> str:
         return ", ".join(
             f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in said.items()
         )
-    return "nothing" if said is None else str(said)
+    return _decision(said) or ("nothing" if said is None else str(said))
+
+
+def _decision(said: Any) -> str:
+    """What a scheduler wants to run, in words."""
+    from clustertune.search.contracts import ResumeTrial, StartNew, StopPausedTrial, Wait
+
+    match said:
+        case StartNew():
+            return "a new trial"
+        case ResumeTrial(trial=trial):
+            return f"trial {trial} goes on"
+        case StopPausedTrial(trial=trial):
+            return f"trial {trial} is dismissed"
+        case Wait():
+            return "nothing to start"
+    return ""
 
 
 def _progress(number: int | None) -> None:

@@ -127,6 +127,13 @@ class Suggest:
     count: int
 
 
+@value()
+class Log:
+    """Write it to the coordinator's log: it is for whoever wrote an algorithm."""
+
+    text: str
+
+
 Command = (
     StartAttempt
     | StopAttempt
@@ -140,6 +147,7 @@ Command = (
     | DeleteStored
     | TidyStorage
     | Suggest
+    | Log
 )
 
 

@@ -106,6 +106,8 @@ class Core:
         """Decides what an event means. Write the step's facts and rows before carrying out its commands."""
         step = self._desk.begin(now)
         self._handlers[type(event)](event)
+        if self._desk.fold.unusable:
+            self._experiments.give_up_unusable()
         if not self._leaving:
             self._look_around(event, step)
         return step
@@ -115,6 +117,8 @@ class Core:
         kind, facts = type(event), step.facts
         if self._slots.starved or kind not in _OF_ONE_TRIAL or (facts and not _ITS_OWN.issuperset(map(type, facts))):
             self._slots.fill()
+            if self._desk.fold.unusable:
+                self._experiments.give_up_unusable()
             self._suggestions.ask()
             self._fleet.size()
         elif facts and kind is e.Reported:

@@ -17,7 +17,8 @@ class Desk:
     """Shared by the parts of the core. A fact that is emitted has changed the state when ``emit`` returns."""
 
     def __init__(self, algorithms: Algorithms, env: Mapping[str, str], secrets: Sequence[str]) -> None:
-        self.fold = Fold(algorithms, env, secrets)
+        self.algorithms = algorithms
+        self.fold = Fold(algorithms, env, secrets, failed=self.emit)
         self.state = self.fold.state
         self.now = 0.0
         self.step = Step()

@@ -6,12 +6,15 @@ from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core import verdict
 from clustertune.coordinator.core.checkpoints import Checkpoints
-from clustertune.coordinator.core.commands import StopAttempt
+from clustertune.coordinator.core.commands import Log, StopAttempt
 from clustertune.coordinator.core.desk import Desk
+from clustertune.coordinator.core.making import packages
 from clustertune.coordinator.core.state import Attempt, Experiment, Trial
 from clustertune.coordinator.core.warm_start import WarmStart, warm_start
 from clustertune.definition.experiment import ExperimentDefinition
 from clustertune.model.trial import Ending, ExperimentState, TrialState
+
+_AGAIN = "then `clustertune resume {name}` goes on, after a restart of the coordinator if it runs"
 
 
 class Experiments:
@@ -22,6 +25,7 @@ class Experiments:
         self._checkpoints = checkpoints
 
     def submitted(self, event: e.Submitted) -> None:
+        """Raises Mistake, and changes nothing, where its algorithms cannot be made."""
         taken = self._taken_over(event)
         self._desk.emit(
             f.ExperimentCreated(
@@ -31,6 +35,7 @@ class Experiments:
                 python=event.python,
                 earlier=taken.earlier if taken is not None else (),
                 first=taken.first if taken is not None else (),
+                packages=packages(self._desk.algorithms, ExperimentDefinition.from_plain(event.definition)),
             )
         )
         experiment = self._desk.state.experiments[event.experiment]
@@ -63,7 +68,7 @@ class Experiments:
     def resume_asked(self, event: e.ResumeAsked) -> None:
         experiment = self._desk.state.experiments[event.experiment]
         experiment.secrets_missing = experiment.secrets_missing and not event.secrets
-        if experiment.state is not ExperimentState.PAUSED:
+        if experiment.state is not ExperimentState.PAUSED or experiment.absent:
             return
         self._change(experiment, ExperimentState.RUNNING, "resumed by the user")
         for trial in reversed([t for t in experiment.trials if t.state is TrialState.PAUSED and t.held]):
@@ -81,6 +86,16 @@ class Experiments:
             limit = experiment.definition.stop.time_s
             if limit is not None and experiment.elapsed_s(self._desk.now) >= limit:
                 self.finish(experiment, ExperimentState.COMPLETED, "the time limit is reached")
+
+    def give_up_unusable(self) -> None:
+        """Those whose algorithms cannot go on fail; where they could not be made, they can be another time."""
+        unusable = self._desk.fold.unusable
+        while unusable:
+            experiment = unusable.pop()
+            if experiment.fault:
+                self.finish(experiment, ExperimentState.FAILED, experiment.fault)
+            elif experiment.absent and experiment.state is ExperimentState.RUNNING:
+                self.hold(experiment, f"{experiment.absent}; {_AGAIN.format(name=experiment.name)}")
 
     def settle(self, experiment: Experiment) -> None:
         """Ends an experiment that has nothing left to run."""
@@ -108,6 +123,10 @@ class Experiments:
     def finish(self, experiment: Experiment, state: ExperimentState, reason: str, failure: str = "") -> None:
         if experiment.state.ended:
             return
+        if experiment.fault:
+            # Whatever else happened with the event in which an algorithm failed, that is how it ends.
+            state, reason, failure = ExperimentState.FAILED, experiment.fault, experiment.trace
+            self._desk.command(Log(text=f"{experiment.name} fails: {reason}\n{failure}".strip()))
         self._change(experiment, state, reason, failure)
         self._stop_active(experiment, "stopped")
         for trial in experiment.trials:

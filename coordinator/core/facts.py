@@ -21,7 +21,8 @@ class ExperimentCreated:
     """``definition`` is what ``ExperimentDefinition.to_plain`` gave.
 
     ``earlier`` is what was known then of the experiments that it names for a warm start, and ``first`` are
-    configurations of theirs that are tried right after the user's own.
+    configurations of theirs that are tried right after the user's own. ``packages``: name and version of those that
+    the searcher and the scheduler came from, where they are not ours.
     """
 
     experiment: str
@@ -30,6 +31,7 @@ class ExperimentCreated:
     python: str
     earlier: tuple[EarlierExperiment, ...] = ()
     first: tuple[Config, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
 
 
 @value()
@@ -40,6 +42,15 @@ class ExperimentChanged:
     state: ExperimentState
     reason: str = ""
     failure: str = ""
+
+
+@value()
+class AlgorithmFailed:
+    """The searcher or the scheduler raised, or answered what nobody can use: none of them is asked from here on."""
+
+    experiment: str
+    reason: str
+    trace: str = ""
 
 
 @value()
@@ -274,6 +285,7 @@ class Restarted:
 Fact = (
     ExperimentCreated
     | ExperimentChanged
+    | AlgorithmFailed
     | TrialCreated
     | SearchExhausted
     | TrialMoved
@@ -299,8 +311,8 @@ Fact = (
 
 _VERSIONS: dict[type, int] = {
     **dict.fromkeys(Fact.__args__, 1),
-    **dict.fromkeys((ExperimentCreated, TrialCreated, AttemptPlaced, RungReached, AttemptEnded), 2),
-    Improved: 3,
+    **dict.fromkeys((TrialCreated, AttemptPlaced, RungReached, AttemptEnded), 2),
+    **dict.fromkeys((ExperimentCreated, Improved), 3),
 }
 """The version of each kind that is written now. Reading keeps every version that ever was."""
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core import fold_checkpoints, fold_instances, worth
-from clustertune.coordinator.core.ahead import Ahead
 from clustertune.coordinator.core.algorithms import Algorithms
-from clustertune.coordinator.core.objectives import Objectives
+from clustertune.coordinator.core.guarded import GuardedSearcher
+from clustertune.coordinator.core.making import Made, absence, begin, make, nobody
 from clustertune.coordinator.core.state import (
     NOTICES_KEPT,
     Attempt,
@@ -18,12 +18,12 @@ from clustertune.coordinator.core.state import (
     Progress,
     State,
     Trial,
-    run_spec,
 )
 from clustertune.coordinator.core.telling import tell_end, tell_report, tell_scheduler
 from clustertune.definition.experiment import ExperimentDefinition
+from clustertune.model.errors import Mistake
 from clustertune.model.trial import EndReason, ExperimentState, TrialState, attempt_id
-from clustertune.search.contracts import Clone, Decision, Searcher
+from clustertune.search.contracts import Clone, Decision
 
 Curve = Callable[[str], Iterable[tuple[int, int, Mapping[str, float]]]]
 """All reports of an experiment, oldest first: trial, level and metrics."""
@@ -42,15 +42,26 @@ class Fold:
     """Applies facts to a state.
 
     ``replay`` is for facts read from the journal: the algorithms, which live calls have told already, are told too.
+    ``failed`` hears at once of an algorithm's mistake, and applies the fact; in ``unusable`` are the experiments whose
+    algorithms made one, or could not be made.
     """
 
-    def __init__(self, algorithms: Algorithms, env: Mapping[str, str], secrets: Sequence[str]) -> None:
+    def __init__(
+        self,
+        algorithms: Algorithms,
+        env: Mapping[str, str],
+        secrets: Sequence[str],
+        failed: Callable[[f.AlgorithmFailed], None] | None = None,
+    ) -> None:
         self.state = State()
+        self.unusable: list[Experiment] = []
+        self._failed = failed or (lambda fact: self._algorithm_failed(fact, 0.0))
         self._algorithms = algorithms
         self._env, self._secrets = env, secrets
         self._apply: dict[type, Callable[[Any, float], None]] = {
             f.ExperimentCreated: self._experiment_created,
             f.ExperimentChanged: self._experiment_changed,
+            f.AlgorithmFailed: self._algorithm_failed,
             f.TrialCreated: self._trial_created,
             f.SearchExhausted: self._search_exhausted,
             f.TrialMoved: self._trial_moved,
@@ -81,14 +92,18 @@ class Fold:
         self._apply[type(fact)](fact, now)
 
     def replay(self, fact: f.Fact, now: float) -> Decision | Clone | None:
-        """Applies a recorded fact; returns what the scheduler would decide today, where it was asked.
+        """Applies a recorded fact; returns what the scheduler would decide today, where it was asked and answers.
 
         A recorded decision stands, whatever that is.
         """
+        if isinstance(fact, f.ExperimentCreated):
+            self._experiment_created_again(fact, now)
+            return None
         decision = None
         if isinstance(fact, f.RungReached):
             experiment = self.state.experiments[fact.experiment]
             decision = experiment.scheduler.on_report(fact.trial, fact.resource, fact.loss)
+            decision = None if experiment.fault or experiment.absent else decision
             tell_report(experiment, fact)
         self.apply(fact, now)
         if isinstance(fact, f.AttemptEnded | f.TrialMoved) and fact.state.ended:
@@ -127,51 +142,37 @@ class Fold:
     # Experiments
 
     def _experiment_created(self, fact: f.ExperimentCreated, now: float) -> None:
+        """Raises Mistake, and changes nothing, where its algorithms cannot be made."""
         definition = ExperimentDefinition.from_plain(fact.definition)
-        resource = definition.resource
-        self.state.experiments[fact.experiment] = Experiment(
-            name=fact.experiment,
-            definition=definition,
-            secrets=tuple(dict.fromkeys([*definition.secrets, *self._secrets])),
-            run=run_spec(
-                definition,
-                workdir=fact.workdir,
-                python=fact.python,
-                env=self._env,
-                pauses=self._algorithms.scheduler_pauses(definition.scheduler.type, definition.scheduler.options),
-            ),
-            demand=definition.per_trial.demand,
-            searcher=self._searcher(definition, fact),
-            scheduler=self._algorithms.make_scheduler(
-                definition.scheduler.type,
-                definition.scheduler.options,
-                space=definition.space,
-                min_resource=resource.min,
-                max_resource=resource.max,
-                seed=definition.seed,
-            ),
-            created=now,
-            sign=definition.objective.sign,
-            objectives=Objectives.of(definition),
-            running_since=now,
-            first=len(fact.first),
-        )
+        self._begin(fact, definition, make(self._algorithms, definition, fact), now)
 
-    def _searcher(self, definition: ExperimentDefinition, fact: f.ExperimentCreated) -> Searcher | Ahead:
-        name, options = definition.searcher.type, definition.searcher.options
-        initial = (*definition.initial, *fact.first)
-        space, seed = definition.space, definition.seed
-        design = self._algorithms.searcher_design(name, options, space=space)
-        if design is None:
-            return self._algorithms.make_searcher(name, options, space=space, seed=seed, initial=initial)
-        stand_in = self._algorithms.make_stand_in(space=space, seed=seed, initial=initial)
-        return Ahead(
-            stand_in,
-            design=max(design, len(initial)),
-            initial=len(definition.initial),
-            first=len(fact.first),
-            earlier=fact.earlier,
-        )
+    def _experiment_created_again(self, fact: f.ExperimentCreated, now: float) -> None:
+        """What was found and reported can be read without the algorithms, too."""
+        definition = ExperimentDefinition.from_plain(fact.definition)
+        try:
+            made, absent = make(self._algorithms, definition, fact), ""
+        except Mistake as error:
+            made, absent = nobody(), absence(fact, error)
+        experiment = self._begin(fact, definition, made, now)
+        if absent:
+            experiment.absent = absent
+            self.unusable.append(experiment)
+
+    def _begin(self, fact: f.ExperimentCreated, definition: ExperimentDefinition, made: Made, now: float) -> Experiment:
+        experiment = begin(
+            fact, definition, made, now, algorithms=self._algorithms, env=self._env, secrets=self._secrets,
+            failed=self._failed,
+        )  # fmt: skip
+        self.state.experiments[fact.experiment] = experiment
+        return experiment
+
+    def _algorithm_failed(self, fact: f.AlgorithmFailed, now: float) -> None:  # noqa: ARG002 - one shape for all
+        experiment = self.state.experiments[fact.experiment]
+        experiment.fault, experiment.trace = fact.reason, fact.trace
+        experiment.scheduler.silence()
+        if isinstance(experiment.searcher, GuardedSearcher):
+            experiment.searcher.silence()
+        self.unusable.append(experiment)
 
     def _experiment_changed(self, fact: f.ExperimentChanged, now: float) -> None:
         experiment = self.state.experiments[fact.experiment]

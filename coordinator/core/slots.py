@@ -43,6 +43,8 @@ class Slots:
         if room is None:
             return False
         trial = self._first_pending(experiment, room) or self._next_trial(experiment)
+        if experiment.fault:
+            return False
         if trial is None:
             self._starve(experiment)
             return False
@@ -116,6 +118,8 @@ class Slots:
                 case ResumeTrial(trial=number):
                     self._desk.emit(f.TrialMoved(experiment=experiment.name, trial=number, state=TrialState.PENDING))
                     return experiment.trials[number]
+                case StopPausedTrial(trial=number) if experiment.trials[number].state is not TrialState.PAUSED:
+                    return None
                 case StopPausedTrial(trial=number):
                     stopped = f.TrialMoved(experiment=experiment.name, trial=number, state=TrialState.STOPPED)
                     self._desk.emit(stopped)

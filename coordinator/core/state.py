@@ -7,6 +7,8 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from clustertune.coordinator.core.ahead import Ahead
+from clustertune.coordinator.core.guarded import GuardedScheduler, GuardedSearcher
 from clustertune.coordinator.core.line import Line
 from clustertune.coordinator.core.objectives import Objectives
 from clustertune.coordinator.core.placement import Room
@@ -16,7 +18,6 @@ from clustertune.model.front import Measured
 from clustertune.model.instance import Demand
 from clustertune.model.messages import CheckpointPolicy, MetricPattern, RunSpec
 from clustertune.model.trial import AttemptId, Config, ExperimentState, TrialState, check_transition
-from clustertune.search.contracts import Scheduler, Searcher
 
 EVENTS_KEPT = 1000
 """How many lines for people an experiment remembers."""
@@ -120,7 +121,8 @@ class Experiment:
     ``untidy``: transfers may have left something in the storage; ``first``: how many configurations of earlier
     experiments come after the user's own; ``objectives`` are there where one loss does not say what a report is worth;
     ``front``: where there are several, the trials that keep the constraints and that no other beats. ``metric``,
-    ``takes_last`` and ``top`` (the highest level) are the definition's.
+    ``takes_last`` and ``top`` (the highest level) are the definition's. ``fault``: what an algorithm did that none is
+    asked any more, with its ``trace``; ``absent``: why they could not even be made.
     """
 
     name: str
@@ -128,8 +130,8 @@ class Experiment:
     secrets: tuple[str, ...]
     run: RunSpec
     demand: Demand
-    searcher: Searcher
-    scheduler: Scheduler
+    searcher: GuardedSearcher | Ahead
+    scheduler: GuardedScheduler
     created: float
     sign: float
     objectives: Objectives | None = None
@@ -166,6 +168,9 @@ class Experiment:
     deleting: set[str] = field(default_factory=set)
     copies: Counter[str] = field(default_factory=Counter)
     first: int = 0
+    fault: str = ""
+    trace: str = ""
+    absent: str = ""
     events: deque[Line] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     metric: str = field(init=False)
     takes_last: bool = field(init=False)

@@ -11,8 +11,7 @@ from clustertune.model.trial import TrialState
 
 def tell_scheduler(experiment: Experiment, what: str, *arguments: object) -> None:
     """Of what only some schedulers want to hear."""
-    if (told := getattr(experiment.scheduler, what, None)) is not None:
-        told(*arguments)
+    experiment.scheduler.tell(what, *arguments)
 
 
 def tell_report(experiment: Experiment, fact: f.RungReached) -> None:

@@ -35,7 +35,12 @@ def _returned(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialSt
 
 def _may_go_on(experiment: Experiment, trial: Trial, attempt: Attempt) -> bool:
     """Whether the program did what it was told, to reach a target, and was since allowed a further one."""
-    if not experiment.run.pauses or attempt.target is None or trial.target is None or trial.resource is None:
+    if attempt.target is None or trial.resource is None:
+        return False
+    if experiment.absent:
+        # Its scheduler is asked when it is there again.
+        return attempt.target <= trial.resource and not reached_the_top(experiment, trial)
+    if not experiment.run.pauses or trial.target is None:
         return False
     return attempt.target <= trial.resource < trial.target and not reached_the_top(experiment, trial)
 

@@ -88,6 +88,7 @@ class Simulation:
             c.Launch: self._launch,
             c.Terminate: self._terminate,
             c.Suggest: self._suggesting.suggest,
+            c.Log: _nothing,
         }
 
     @property
@@ -96,7 +97,10 @@ class Simulation:
         return self._core.state.experiments[self._definition.name]
 
     def run(self) -> Outcome:
-        """Until the experiment has ended and its last attempt with it. Raises SimulationStuck."""
+        """Until the experiment has ended and its last attempt with it.
+
+        Raises SimulationStuck, and Mistake where an algorithm raises or answers what nobody can use.
+        """
         name, plain = self._definition.name, self._definition.to_plain()
         self._tell(e.Submitted(experiment=name, definition=plain, workdir="/", python="python"))
         experiment = self._core.state.experiments[name]
@@ -105,6 +109,8 @@ class Simulation:
         self._meter.experiment = experiment
         with _rare_collections():
             self._timeline.run(lambda: bool(experiment.active) or not experiment.state.ended)
+        if experiment.fault:
+            raise Mistake(experiment.fault)
         if not experiment.state.ended:
             raise SimulationStuck(_why_stuck(experiment))
         return self._meter.outcome(self._timeline.now)
@@ -227,7 +233,7 @@ def _rare_collections() -> Iterator[None]:
 
 
 def _nothing(_: object) -> None:
-    """Logs stay where they are; who discards a checkpoint needs not tell of it."""
+    """Logs stay where they are, mistakes of algorithms are raised; who discards a checkpoint tells nobody."""
 
 
 def _why_stuck(experiment: Experiment) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from clustertune.coordinator.core import events as e
-from clustertune.coordinator.core.ahead import tell
 from clustertune.coordinator.core.commands import Suggest
+from clustertune.coordinator.core.slow import Asked
 from clustertune.coordinator.simulation.timeline import Timeline
 from clustertune.definition.experiment import ExperimentDefinition
 from clustertune.search.registry import Registry
@@ -29,14 +29,14 @@ class Suggesting:
     ) -> None:
         self._definition, self._registry = definition, registry
         self._timeline, self._takes_s, self._tell_core = timeline, takes_s, tell_core
-        self._searcher: Any = None
+        self._searcher: Asked | None = None
         self._told = self._awaited = 0
 
     def suggest(self, command: Suggest) -> None:
-        """Computes at once from what is known now, and answers later."""
+        """Computes at once from what is known now, and answers later. Raises BrokenPlugin."""
         if self._searcher is None:
             self._searcher = self._make()
-        tell(self._searcher, command.told[self._told : command.known])
+        self._searcher.tell(command.told[self._told : command.known])
         self._told = command.known
         configs = tuple(self._searcher.propose(command.count)) if command.count else ()
         answer = e.Suggested(experiment=command.experiment, known=command.known, configs=configs)
@@ -52,12 +52,13 @@ class Suggesting:
         if awaited == self._awaited:
             self._tell_core(e.Ticked())
 
-    def _make(self) -> Any:
+    def _make(self) -> Asked:
         choice = self._definition.searcher
-        return self._registry.make_searcher(
+        made: Any = self._registry.make_searcher(
             choice.type,
             choice.options,
             space=self._definition.space,
             seed=self._definition.seed,
             initial=tuple(self._definition.initial),
         )
+        return Asked(made, choice.type, self._definition.space, self._registry.searcher_package)

@@ -39,5 +39,5 @@ def test_what_comes_out_otherwise_is_shown_and_makes_it_fail(cli: Cli, home: Tes
         assert journal.execute(changed, ('%"trial":2,%',)).rowcount == 1
         journal.commit()
     shown = cli("replay", check=1).stdout
-    assert "1 of 4 decisions come out otherwise (4 proposals)" in shown
+    assert "1 of 8 decisions come out otherwise (4 proposals, 4 starts)" in shown
     assert "proposal of trial 2: journal x=0.125, now x=" in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,15 +12,22 @@ from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.replay import Checked, Replay
 from clustertune.coordinator.simulation.conditions import Conditions, Machine
 from clustertune.coordinator.simulation.tasks.curves import Curves
+from clustertune.model.errors import Mistake
 from clustertune.model.parameters import Float
 from clustertune.model.space import Space
+from clustertune.search.contracts import Next, ResumeTrial, StartNew
 from clustertune.search.registry import Registry
+from clustertune.search.schedulers.asha_promotion import AshaPromotion
+from tests.coordinator.core.wayward import Wayward, install
+from tests.coordinator.core.world import REGISTRY, World
 from tests.coordinator.simulation.stand_ins import definition, watch
 
 STORMY = Conditions(
     machines=(Machine(slots=3), Machine(slots=2, speed=0.5)), interruptions_per_hour=200.0, return_s=4.0, seed=3
 )
 CURVES = Curves(space=Space({"x": Float(0.0, 1.0)}), max_resource=9, late=0.2, diverging=0.2)
+
+_RANDOM = "clustertune.search.searchers.random:RandomSearch"
 
 
 def journal(scheduler: str, searcher: str, **changes: Any) -> list[tuple[float, f.Fact]]:
@@ -51,10 +59,13 @@ def kinds(checked: list[Checked]) -> set[str]:
     ],
 )
 def test_every_decision_of_an_untouched_journal_comes_out_again(scheduler: str, searcher: str) -> None:
-    checked = replayed(journal(scheduler, searcher))
+    facts = journal(scheduler, searcher)
+    checked = replayed(facts)
     assert [one for one in checked if not one.equal] == []
-    assert kinds(checked) >= {"proposal", "rung"}
+    assert kinds(checked) >= {"start", "proposal", "rung"}
     assert len([one for one in checked if one.kind == "proposal"]) >= 25
+    begun = [fact for _, fact in facts if isinstance(fact, f.TrialCreated) and fact.parent is None]
+    assert len([one for one in checked if one.kind == "start"]) == len(begun)
 
 
 def test_resumptions_and_dismissals_are_decisions_too() -> None:
@@ -96,3 +107,59 @@ def test_other_experiments_of_the_journal_are_left_aside() -> None:
     assert (
         replayed([(now, replace(fact, experiment="other")) for now, fact in facts if hasattr(fact, "experiment")]) == []
     )
+
+
+class Never(AshaPromotion):
+    """Begins ever new trials where the real one would resume one."""
+
+    def next(self) -> Next:
+        return StartNew()
+
+
+def test_a_new_trial_where_another_would_be_resumed_is_told_of() -> None:
+    other = Registry({"random": _RANDOM}, {"asha-promotion": "tests.coordinator.test_replay:Never"})
+    wanted = definition(scheduler={"type": "asha-promotion"}, searcher={"type": "random"}, trials=25)
+    facts = watch(wanted, CURVES, Conditions(machines=(Machine(slots=3),)), other).facts
+    others = [one for one in replayed(facts) if not one.equal]
+    assert others
+    assert {(one.kind, one.recorded) for one in others} == {("start", StartNew())}
+    assert all(isinstance(one.computed, ResumeTrial) for one in others)
+
+
+@pytest.fixture
+def failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Two trials, the second of which never learned what its scheduler thinks of its report."""
+    install(tmp_path / "site", monkeypatch)
+    world = World()
+    world.submit(trials=3, scheduler={"type": "wayward", "raises": "on_report", "after": 1})
+    world.join(slots=2)
+    world.report(0, 2, error=0.5)
+    world.report(1, 2, error=0.5)
+    return world
+
+
+def test_what_came_before_a_failure_is_proved_and_nothing_is_asked_after_it(failed: World) -> None:
+    checked = list(Replay(REGISTRY).run(failed.journal, "digits"))
+    assert [one.kind for one in checked] == ["start", "proposal", "start", "proposal", "rung"]
+    assert all(one.equal for one in checked)
+
+
+def test_an_algorithm_that_fails_today_alone_is_told_of(failed: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Wayward, "changed", "target")
+    checked = list(Replay(REGISTRY).run(failed.journal, "digits"))
+    assert [one.kind for one in checked] == ["start", "proposal", "failure"]
+    assert (checked[-1].recorded, checked[-1].equal) == (None, False)
+    assert "raised ZeroDivisionError: in target in target (wayward.py, line" in checked[-1].computed
+
+
+def test_without_its_algorithms_nothing_is_proved(failed: World) -> None:
+    without = Registry({"random": _RANDOM}, {})
+    facts = [(now, _of_the_scheduler_gone(fact)) for now, fact in failed.journal]
+    with pytest.raises(Mistake, match="digits cannot be replayed: the scheduler gone is not installed any more"):
+        list(Replay(without).run(facts, "digits"))
+
+
+def _of_the_scheduler_gone(fact: f.Fact) -> f.Fact:
+    if not isinstance(fact, f.ExperimentCreated):
+        return fact
+    return replace(fact, definition={**fact.definition, "scheduler": {"type": "gone"}})

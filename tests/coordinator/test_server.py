@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clustertune.definition import ExperimentDefinition
+from tests.coordinator.core.wayward import install
 from tests.coordinator.core.world import definition
 
 if TYPE_CHECKING:
@@ -211,4 +212,19 @@ def test_a_storage_that_cannot_be_used_is_told_before_anything_runs(api: Api, tm
     status, answer = api.ask("POST", "/v1/experiments", submission(storage=str(tmp_path / "file" / "store")))
     assert status == 422
     assert "checkpoints cannot be kept in" in answer["error"]
+    assert api.ask("GET", "/v1/cluster")[1]["experiments"] == []
+
+
+def test_an_experiment_whose_algorithm_cannot_be_made_is_refused_and_leaves_nothing(
+    home: TestHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path / "site", monkeypatch)
+    with home.connect() as coordinator:
+        port = coordinator.port
+    api = Api(port, (home.cluster.path / "token").read_text())
+    status, answer = api.ask("POST", "/v1/experiments", submission(scheduler={"type": "wayward", "raises": "__init__"}))
+    assert status == 409
+    assert answer["error"].startswith(
+        "the scheduler wayward (of package wayward 0.1) raised ZeroDivisionError: in __init__ in its constructor"
+    )
     assert api.ask("GET", "/v1/cluster")[1]["experiments"] == []

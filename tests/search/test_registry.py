@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,48 @@ def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == ""
+
+
+RAISING = """
+
+class Raising(Greedy):
+    @staticmethod
+    def problems(options, *, space):
+        raise KeyError("problems")
+
+    @staticmethod
+    def design(options, *, space):
+        raise KeyError("design")
+
+    def __init__(self, *, space, seed, initial, options):
+        raise KeyError("begin")
+
+    def propose(self, count):
+        return []
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "ask"),
+    [
+        ("problems", lambda registry: registry.searcher_problems("raising", {}, space=SPACE)),
+        ("design", lambda registry: registry.searcher_design("raising", {}, space=SPACE)),
+        ("its constructor", lambda registry: registry.make_searcher("raising", {}, space=SPACE, seed=0)),
+    ],
+)
+def test_one_that_raises_when_it_is_made_or_asked_what_it_needs_is_broken(
+    installed: Path, method: str, ask: Callable[[Registry], object]
+) -> None:
+    (installed / "greedy_tuning_raising.py").write_text(PLUGIN + RAISING)
+    entry_points = installed / "greedy_tuning-1.2.dist-info" / "entry_points.txt"
+    entry_points.write_text("[clustertune.searchers]\nraising = greedy_tuning_raising:Raising\n")
+    told = rf"the searcher raising \(of package greedy-tuning 1.2\) raised KeyError: '\w+' in {method} \(greedy_tuning_"
+    with pytest.raises(BrokenPlugin, match=told):
+        ask(Registry.default())
+
+
+def test_a_package_is_told_by_name_and_version(installed: Path) -> None:
+    registry = Registry.default()
+    assert registry.searcher_package("greedy") == "greedy-tuning 1.2"
+    assert registry.searcher_package("random") == registry.scheduler_package("fifo") == ""
+    assert registry.searcher_package("gone") == ""

@@ -28,7 +28,7 @@ def test_a_clone_is_a_child_that_begins_from_its_parents_checkpoint() -> None:
     world.end(1, EndReason.STOPPED)
     assert world.trial(1).state is TrialState.STOPPED
     assert world.of(c.StartAttempt)[-1].checkpoint == CheckpointRef("0-2", 2, 1)
-    assert world.experiment().scheduler.children == [(0, 2, 2)]  # type: ignore[attr-defined]
+    assert world.experiment().scheduler.asked.children == [(0, 2, 2)]  # type: ignore[attr-defined]
 
 
 def test_what_a_clone_needs_outlives_its_parent_until_the_clone_has_its_own() -> None:
@@ -68,7 +68,7 @@ def test_what_the_parent_saved_long_ago_is_not_enough_while_it_runs() -> None:
     world.report(0, 2, error=0.1)
     world.report(1, 2, error=0.9)
     assert (world.trial(2).awaits, world.trial(2).origin) == (True, CheckpointRef("0-1", 1, 1))
-    assert world.experiment().scheduler.children == [(0, 2, 2)]  # type: ignore[attr-defined]
+    assert world.experiment().scheduler.asked.children == [(0, 2, 2)]  # type: ignore[attr-defined]
     world.end(1, EndReason.STOPPED)
     assert world.trial(2).state is TrialState.PENDING
     world.save(0, 2)

@@ -243,14 +243,14 @@ def test_replay_agrees(world: World) -> None:
     world.submit("new", warm_start=["one"], trials=30)
     world.join(slots=3, epoch=world.core.state.instances["local-0"].epoch)
     checked = list(Replay(REGISTRY).run(world.journal, "new"))
-    assert [one.kind for one in checked] == ["proposal"] * 3
+    assert [one.kind for one in checked] == ["start", "proposal"] * 3
     assert all(one.equal for one in checked)
 
 
 def test_facts_of_a_version_that_knew_no_warm_start_are_read(world: World) -> None:
     kind, version, body = f.write(created(world, "one"))
-    assert version == 2
-    old = body.replace(',"earlier":[],"first":[]', "")
+    assert version == 3
+    old = body.replace(',"earlier":[],"first":[],"packages":{}', "")
     assert old != body
     assert f.read(kind, 1, old) == created(world, "one")
 
