@@ -112,7 +112,7 @@ class ModelSearch:
     def _proposed(self, count: int, before: Sequence[Config] = ()) -> list[Config]:
         """``before``: what was proposed in the same breath, and is pending."""
         lesson, seen = self._lesson(self.past), self.past.seen | {key(config) for config in before}
-        if self._base is None or not lesson.taught:
+        if self._base is None or not lesson.taught or not self._space.dimensions:
             return self._spread(count, before)
         if self._learned is None:
             self._learned = self._learn(self._base.kind, self._data(self._base), self._seed)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from clustertune.model.space import Float, Space
+from clustertune.model.space import Constant, Float, Space
 from clustertune.search.searchers.bayesian import Bayesian, BayesianOptions
 from clustertune.search.searchers.model_search import standardized
+from clustertune.search.searchers.multi_fidelity import MultiFidelity
 
 _GOOD, _DIVERGED = [0.1, 0.3, 0.2, 0.5, 0.4, 0.25, 0.7, 0.15], [1e9, 3e12]
 LARGEST, SMALLEST = 1.7e308, 5e-324
@@ -49,3 +50,11 @@ def test_proposals_are_the_same_whatever_the_size_of_the_losses(size: float) -> 
         proposed.append(searcher.propose(2))
     assert proposed[0] == proposed[1]
     assert abs(float(proposed[0][0]["x"]) - 0.3) < 0.1
+
+
+@pytest.mark.parametrize("searcher", [Bayesian, MultiFidelity])
+def test_where_nothing_varies_there_is_nothing_left_to_propose(searcher: type[Bayesian | MultiFidelity]) -> None:
+    only = searcher(space=Space({"k": Constant(1)}), seed=0, initial=(), options=searcher.Options())
+    only.created(0, {"k": 1})
+    only.observe(0, 1, 0.5)
+    assert only.propose(2) == []
