@@ -62,6 +62,7 @@ class Space:
 
     __slots__ = (
         "_decided",
+        "_filled",
         "conditions",
         "constraints",
         "dimensions",
@@ -92,6 +93,7 @@ class Space:
         """The parameters that vary: one coordinate each, in declared order."""
         self.order: tuple[str, ...] = _parents_first(parameters, conditions)
         """All names; a parent stands before what depends on it."""
+        self._filled = tuple((name, parameters[name], name in conditions) for name in self.order)
         self.constraints: tuple[Constraint, ...] = tuple(Constraint(text, parameters) for text in constraints)
         self._decided = by_last_name(self.constraints, self.order)
         self.finite: bool = all(parameter.count is not None for parameter in parameters.values())
@@ -125,7 +127,7 @@ class Space:
 
     def allows(self, config: Mapping[str, Value]) -> bool:
         """Whether no constraint is broken. Costs about a microsecond for each."""
-        return all(constraint.holds(config) is not False for constraint in self.constraints)
+        return not self.constraints or all(constraint.holds(config) is not False for constraint in self.constraints)
 
     def from_unit(self, point: Sequence[float]) -> Config:
         """The configuration at a point of [0, 1)^d: one coordinate for each of ``dimensions``. Raises ValueError."""
@@ -137,9 +139,8 @@ class Space:
             raise ValueError(f"a point of this space has {len(self.dimensions)} coordinates, found {len(point)}")
         units = dict(zip(self.dimensions, point))  # noqa: B905 - lengths were compared; strict= costs twice the time
         found: Config = {}
-        for name in self.order:
-            if self.is_active(name, found):
-                parameter = self.parameters[name]
+        for name, parameter, conditional in self._filled:
+            if not conditional or self.is_active(name, found):
                 found[name] = parameter.read(given[name]) if name in given else parameter.at(units.get(name, 0.0))
         return self._as_declared(found)
 

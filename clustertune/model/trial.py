@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import NewType, Union
 
 from clustertune.model.errors import InvalidTransition
+from clustertune.model.values import value
 
 Value = Union[bool, int, str, float]  # noqa: UP007 - read at run time by the codec, on Python 3.10 too
 Config = dict[str, Value]
@@ -64,7 +65,10 @@ class ExperimentState(str, Enum):
 
     @property
     def ended(self) -> bool:
-        return self in (ExperimentState.COMPLETED, ExperimentState.STOPPED, ExperimentState.FAILED)
+        return self in _OVER
+
+
+_OVER = frozenset({ExperimentState.COMPLETED, ExperimentState.STOPPED, ExperimentState.FAILED})
 
 
 class EndReason(str, Enum):
@@ -81,7 +85,7 @@ class EndReason(str, Enum):
     NO_CHECKPOINT = "no-checkpoint"  # what it was to go on from is gone or damaged; it never began
 
 
-@dataclass(frozen=True)
+@value(kw_only=False)
 class Ending:
     """How one attempt ended.
 
@@ -104,7 +108,7 @@ LARGEST_LEVEL = 2**53
 """Resource levels are whole numbers from 1 to this."""
 
 
-@dataclass(frozen=True)
+@value(kw_only=False)
 class Report:
     """One set of metric values at one resource level. ``elapsed_s`` counts from the start of the attempt."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol
 
 from clustertune.model.codec import from_plain, to_plain
 from clustertune.model.front import Measured
 from clustertune.model.trial import Config
+from clustertune.model.values import value
 from clustertune.search.contracts import EarlierExperiment, NoConfig, SlowSearcher
 
 Told = (
@@ -80,7 +80,7 @@ class StandIn(Protocol):
     def config(self, trial: int, seen: set[str]) -> Config | NoConfig: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Suggestion:
     """A configuration, and from how many things told it was computed."""
 

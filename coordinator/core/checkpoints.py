@@ -89,6 +89,8 @@ class Checkpoints:
 
     def tidy(self, experiment: Experiment, trials: Iterable[int]) -> None:
         """Drops what nobody needs of these trials, and what is beyond the limit on the disk."""
+        if not experiment.keepers and not experiment.untidy:
+            return
         pinned = set(self._pinned(experiment))
         for trial in [experiment.trials[number] for number in trials if number in experiment.keepers]:
             needed = pinned | self._needed(experiment, trial)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from clustertune.coordinator.core.ahead import Told
 from clustertune.coordinator.core.facts import Fact
 from clustertune.model.checkpoint import CheckpointRef
 from clustertune.model.messages import RunSpec
 from clustertune.model.trial import AttemptId, Config, Ending
+from clustertune.model.values import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class StartAttempt:
     """Tell the agent to run this attempt; harmless when it does already."""
 
@@ -29,7 +29,7 @@ class StartAttempt:
     checkpoint: CheckpointRef | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class StopAttempt:
     """Tell the agent to end this attempt; harmless when it has."""
 
@@ -38,7 +38,7 @@ class StopAttempt:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class CollectLog:
     """The attempt is over: bring its log home."""
 
@@ -47,7 +47,7 @@ class CollectLog:
     ending: Ending
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Launch:
     """Bring up this epoch of the instance."""
 
@@ -55,7 +55,7 @@ class Launch:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Terminate:
     """The instance is not needed: its agent leaves, its machine goes."""
 
@@ -64,7 +64,7 @@ class Terminate:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class LetGoOn:
     """Tell the agent that the report at the attempt's target was decided upon: it goes on, to the next one."""
 
@@ -73,7 +73,7 @@ class LetGoOn:
     target: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class AskForCheckpoint:
     """Have the attempt's program save one, and go on."""
 
@@ -81,7 +81,7 @@ class AskForCheckpoint:
     attempt: AttemptId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class StoreCheckpoint:
     """Have the agent bring what the attempt saved to the storage; harmless when it has."""
 
@@ -90,7 +90,7 @@ class StoreCheckpoint:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class DiscardCheckpoints:
     """Have the agent delete its copies."""
 
@@ -99,7 +99,7 @@ class DiscardCheckpoints:
     digests: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class DeleteStored:
     """Nobody needs this any more: delete it from the storage, but for the parts that others share."""
 
@@ -107,14 +107,14 @@ class DeleteStored:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class TidyStorage:
     """The experiment is over: delete what broken transfers left of it in its storage."""
 
     experiment: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Suggest:
     """Have the experiment's slow searcher propose ``count`` configurations from the first ``known`` things of ``told``.
 
@@ -143,11 +143,9 @@ Command = (
 )
 
 
-class ReportRow(NamedTuple):
-    """One report for the table of curves. ``observed``: it took its trial further, and counts.
-
-    A tuple, because there are so many of them: it is made in a third of the time.
-    """
+@value(kw_only=False)
+class ReportRow:
+    """One report for the table of curves. ``observed``: it took its trial further, and counts."""
 
     experiment: str
     trial: int
@@ -155,7 +153,7 @@ class ReportRow(NamedTuple):
     resource: int
     elapsed_s: float
     loss: float | None
-    metrics: dict[str, float]
+    metrics: Mapping[str, float]
     observed: bool
 
 

@@ -112,11 +112,12 @@ class Core:
 
     def _look_around(self, event: e.Happening, step: Step) -> None:
         """What a report changes of its own trial, and nearly all of them do no more, gives nobody anything to start."""
-        if self._slots.starved or type(event) not in _OF_ONE_TRIAL or not _ITS_OWN.issuperset(map(type, step.facts)):
+        kind, facts = type(event), step.facts
+        if self._slots.starved or kind not in _OF_ONE_TRIAL or (facts and not _ITS_OWN.issuperset(map(type, facts))):
             self._slots.fill()
             self._suggestions.ask()
             self._fleet.size()
-        elif step.facts and type(event) is e.Reported:
+        elif facts and kind is e.Reported:
             self._suggestions.ask()
 
     def _submitted(self, event: e.Submitted) -> None:

@@ -25,7 +25,7 @@ class Desk:
 
     def begin(self, now: float) -> Step:
         """A new event is being handled."""
-        self.step, self.now = Step(), now
+        self.step, self.now = Step([], [], []), now
         return self.step
 
     def emit(self, fact: Fact) -> None:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from clustertune.model.checkpoint import SavedKind
 from clustertune.model.instance import Inventory
 from clustertune.model.trial import Config, Ending, Report
+from clustertune.model.values import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Booted:
     """The coordinator has read its journal. ``last`` is the time of its last fact."""
 
     last: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Ticked:
     """A second or so has passed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Submitted:
     """A user handed in an experiment; ``experiment`` is a name that is free."""
 
@@ -33,12 +32,12 @@ class Submitted:
     python: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class PauseAsked:
     experiment: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class ResumeAsked:
     """``secrets``: the coordinator holds the experiment's secrets (again)."""
 
@@ -46,12 +45,12 @@ class ResumeAsked:
     secrets: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class StopAsked:
     experiment: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class LaunchFailed:
     """The provider did not give the machine. ``retry``: it may another time."""
 
@@ -61,20 +60,20 @@ class LaunchFailed:
     retry: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class AgentConnected:
     instance: str
     epoch: int
     inventory: Inventory
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class AgentDisconnected:
     instance: str
     epoch: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class InstanceVanished:
     """The provider knows that the machine, or its agent, is no more."""
 
@@ -83,7 +82,7 @@ class InstanceVanished:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class AttemptRan:
     """The agent started the attempt's process."""
 
@@ -92,8 +91,9 @@ class AttemptRan:
     attempt: str
 
 
-class Reported(NamedTuple):
-    """What an attempt reported, and what its agent had to remark. A tuple, because there are so many of them."""
+@value()
+class Reported:
+    """What an attempt reported, and what its agent had to remark."""
 
     instance: str
     epoch: int
@@ -102,7 +102,7 @@ class Reported(NamedTuple):
     notices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class AttemptOver:
     instance: str
     epoch: int
@@ -110,7 +110,7 @@ class AttemptOver:
     ending: Ending
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class CheckpointSaved:
     """The agent holds something whole of the attempt's."""
 
@@ -124,7 +124,7 @@ class CheckpointSaved:
     wanted: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class CheckpointsHeld:
     """All that the agent holds of what it told, digests by attempt."""
 
@@ -133,7 +133,7 @@ class CheckpointsHeld:
     digests: Mapping[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class CheckpointStored:
     """What an attempt saved is in the storage, whole."""
 
@@ -141,7 +141,7 @@ class CheckpointStored:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class StoringFailed:
     """The agent cannot bring it to the storage, for now."""
 
@@ -152,7 +152,7 @@ class StoringFailed:
     error: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class CheckpointDeleted:
     """The storage does not hold it any more."""
 
@@ -160,14 +160,14 @@ class CheckpointDeleted:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class StorageTidied:
     """What ``TidyStorage`` asked for is done."""
 
     experiment: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Suggested:
     """A slow searcher's proposals, made from the first ``known`` things that it was told.
 
@@ -179,7 +179,7 @@ class Suggested:
     configs: tuple[Config, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class SuggestingFailed:
     """A slow searcher proposes nothing for now: it raised, or its process died.
 
@@ -190,7 +190,7 @@ class SuggestingFailed:
     error: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class AttemptDescribed:
     """What ran: ``provenance`` names ``content``, which comes along the first time."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from clustertune.model.checkpoint import CheckpointRef, SavedKind
 from clustertune.model.codec import FieldError, from_plain, to_plain
@@ -12,10 +12,11 @@ from clustertune.model.errors import JournalDamaged
 from clustertune.model.front import Measured
 from clustertune.model.instance import Inventory
 from clustertune.model.trial import AttemptId, Config, Ending, ExperimentState, TrialState
+from clustertune.model.values import value
 from clustertune.search.contracts import EarlierExperiment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class ExperimentCreated:
     """``definition`` is what ``ExperimentDefinition.to_plain`` gave.
 
@@ -31,7 +32,7 @@ class ExperimentCreated:
     first: tuple[Config, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class ExperimentChanged:
     """The experiment is in another state; ``failure`` is the text to show when it failed."""
 
@@ -41,7 +42,7 @@ class ExperimentChanged:
     failure: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class TrialCreated:
     """The searcher's suggestion, or a clone of ``parent``.
 
@@ -59,14 +60,14 @@ class TrialCreated:
     level: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class SearchExhausted:
     """The searcher has nothing more to propose."""
 
     experiment: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class TrialMoved:
     """A trial without a running attempt changed its state."""
 
@@ -75,7 +76,7 @@ class TrialMoved:
     state: TrialState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class AttemptPlaced:
     """An attempt of the trial belongs to this agent's epoch from now on."""
 
@@ -89,7 +90,7 @@ class AttemptPlaced:
     target: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class AttemptStarted:
     """The agent said that the attempt's process exists."""
 
@@ -97,7 +98,7 @@ class AttemptStarted:
     trial: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class StopOrdered:
     """The current attempt is to end: ``stopped`` for good, or ``paused``."""
 
@@ -106,7 +107,7 @@ class StopOrdered:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class RungReached:
     """The scheduler saw a report that it had asked for, and decided.
 
@@ -122,7 +123,7 @@ class RungReached:
     measured: Measured | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Improved:
     """The trial is the incumbent.
 
@@ -140,7 +141,7 @@ class Improved:
     instead_of: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class AttemptEnded:
     """How the current attempt ended, and what that made of its trial.
 
@@ -158,7 +159,7 @@ class AttemptEnded:
     measured: Measured | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class CheckpointSaved:
     """Something whole lies with an agent's epoch."""
 
@@ -172,7 +173,7 @@ class CheckpointSaved:
     wanted: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class CheckpointOrdered:
     """It is to be brought to the storage."""
 
@@ -181,7 +182,7 @@ class CheckpointOrdered:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class CheckpointStored:
     """It is in the storage, whole."""
 
@@ -190,7 +191,7 @@ class CheckpointStored:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class CheckpointDropped:
     """Nobody needs it, or it had to be given up: ``reason``."""
 
@@ -201,7 +202,7 @@ class CheckpointDropped:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class CheckpointDeleted:
     """What was dropped is not in the storage any more."""
 
@@ -209,14 +210,14 @@ class CheckpointDeleted:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class StorageTidied:
     """After the experiment's end nothing is left of it in its storage but what is kept."""
 
     experiment: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class ProvenanceKnown:
     """A description of what attempts run: code, interpreter, packages, machine. Many share one."""
 
@@ -224,7 +225,7 @@ class ProvenanceKnown:
     content: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class TrialDescribed:
     """What the trial's last attempt ran, and what its program said of itself."""
 
@@ -235,7 +236,7 @@ class TrialDescribed:
     told: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class InstanceLaunched:
     """The intent to launch, with the hash of the token that the agent will hold; written before the launch."""
 
@@ -244,7 +245,7 @@ class InstanceLaunched:
     token_hash: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class InstanceReady:
     """The agent said hello."""
 
@@ -253,7 +254,7 @@ class InstanceReady:
     inventory: Inventory
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class InstanceGone:
     """This epoch of the instance is over; its attempts were ended as lost before this."""
 
@@ -262,7 +263,7 @@ class InstanceGone:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value()
 class Restarted:
     """The coordinator came back; what passed since ``last`` was nobody's running time."""
 

@@ -142,8 +142,7 @@ class Fleet:
 
     def size(self) -> None:
         """Machines while something runs or could; none after a while of nothing."""
-        state = self._desk.state
-        if any(x.state is ExperimentState.RUNNING for x in state.experiments.values()) or state.busy():
+        if self._desk.state.busy():
             self._idle_since = None
             self._launch_missing()
             return

@@ -304,9 +304,11 @@ class Fold:
             experiment.attempts_ended += 1
         trial.current = None
         trial.error = ending.error
-        trial.notices = (*trial.notices, *ending.notices)[-NOTICES_KEPT:]
-        trial.held = fact.state is TrialState.PAUSED and not trial.parked
-        if fact.state is TrialState.PAUSED and trial.parked:
+        if ending.notices:
+            trial.notices = (*trial.notices, *ending.notices)[-NOTICES_KEPT:]
+        paused = fact.state is TrialState.PAUSED
+        trial.held = paused and not trial.parked
+        if paused and trial.parked:
             tell_scheduler(experiment, "on_pause", trial.number)
         trial.unstartable = ending.reason is EndReason.UNSTARTABLE
         if ending.reason is EndReason.NO_CHECKPOINT and current is not None and trial.origin == current.checkpoint:
@@ -328,13 +330,14 @@ class Fold:
         if experiment.several and trial.number in experiment.winners and (fact.state.ended or trial.parked):
             # Not when it joins: where an objective grows with the resource every trial is on the front at first.
             experiment.ended_since_best = 0
-        for child in (experiment.trials[number] for number in experiment.heirs):
+        for number in experiment.heirs:
             # A parent that ended without a checkpoint will make none now: the child begins from the beginning.
+            child = experiment.trials[number]
             child.awaits = child.awaits and child.parent != trial.number
 
     def _release(self, experiment: Experiment, instance_id: str, attempt: str, gpus: tuple[int, ...]) -> None:
         instance = self.state.instances.get(instance_id)
-        if instance is None or instance.attempts.pop(attempt, None) is None:  # type: ignore[call-overload]
+        if instance is None or instance.attempts.pop(attempt, None) is None:
             return
         if instance.room is not None:
             instance.room.free(experiment.demand, gpus)

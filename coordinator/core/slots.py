@@ -13,6 +13,9 @@ from clustertune.coordinator.core.telling import tell_end
 from clustertune.model.trial import Config, ExperimentState, TrialState
 from clustertune.search.contracts import NoConfig, ResumeTrial, StartNew, StopPausedTrial
 
+_Place = tuple[Instance, tuple[int, ...]]
+"""A machine, and which of its GPUs."""
+
 
 class Slots:
     """Fills free slots, the experiment with the fewest running trials first."""
@@ -36,13 +39,14 @@ class Slots:
         parallel = experiment.definition.parallel
         if parallel is not None and len(experiment.active) >= parallel:
             return False
-        if self._place(experiment) is None:
+        room = self._place(experiment)
+        if room is None:
             return False
-        trial = self._first_pending(experiment) or self._next_trial(experiment)
+        trial = self._first_pending(experiment, room) or self._next_trial(experiment)
         if trial is None:
             self._starve(experiment)
             return False
-        place = self._place_for(experiment, trial)
+        place = self._place_for(experiment, trial, room)
         if place is None:
             self.starved = True  # it waits for another machine than the one that has room
             return False
@@ -63,18 +67,21 @@ class Slots:
             self._desk.command(self.start_command(experiment, trial, trial.current))
         return True
 
-    def _first_pending(self, experiment: Experiment) -> Trial | None:
+    def _first_pending(self, experiment: Experiment, room: _Place) -> Trial | None:
         """The first that can begin now."""
         if not experiment.pending:
             return None
         waiting = (experiment.trials[number] for number in experiment.pending)
-        return next((trial for trial in waiting if self._place_for(experiment, trial) is not None), None)
+        return next((trial for trial in waiting if self._place_for(experiment, trial, room) is not None), None)
 
-    def _place_for(self, experiment: Experiment, trial: Trial) -> tuple[Instance, tuple[int, ...]] | None:
-        """A clone may wait for its parent, others for the one machine that has what they go on from, so far."""
+    def _place_for(self, experiment: Experiment, trial: Trial, room: _Place) -> _Place | None:
+        """Where there is ``room`` for any; a clone may wait for its parent, others for the one machine that has what
+        they go on from, so far.
+        """
+        if trial.awaits:
+            return None
         _, holder = start_from(experiment, trial)
-        only = holder.instance if holder is not None and not holder.stored else ""
-        return None if trial.awaits else self._place(experiment, only)
+        return room if holder is None or holder.stored else self._place(experiment, holder.instance)
 
     def _starve(self, experiment: Experiment) -> None:
         """There is room, and nothing to put there: where nothing else is to come, the paused ones will stay so."""
@@ -82,7 +89,7 @@ class Slots:
         if experiment.drained():
             self._experiments.finish_with_what_there_is(experiment)
 
-    def _place(self, experiment: Experiment, only: str = "") -> tuple[Instance, tuple[int, ...]] | None:
+    def _place(self, experiment: Experiment, only: str = "") -> _Place | None:
         for instance in self._desk.state.instances.values():
             if only and instance.id != only:
                 continue

@@ -119,7 +119,8 @@ class Experiment:
     ``deleting`` are digests that nobody needs and that may still be in the storage; ``copies`` counts who has a digest;
     ``untidy``: transfers may have left something in the storage; ``first``: how many configurations of earlier
     experiments come after the user's own; ``objectives`` are there where one loss does not say what a report is worth;
-    ``front``: where there are several, the trials that keep the constraints and that no other beats.
+    ``front``: where there are several, the trials that keep the constraints and that no other beats. ``metric``,
+    ``takes_last`` and ``top`` (the highest level) are the definition's.
     """
 
     name: str
@@ -136,7 +137,7 @@ class Experiment:
     reason: str = ""
     failure: str = ""
     trials: list[Trial] = field(default_factory=list)
-    counts: Counter[TrialState] = field(default_factory=Counter)
+    counts: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
     pending: deque[int] = field(default_factory=deque)
     active: set[int] = field(default_factory=set)
     recent: deque[int] = field(default_factory=lambda: deque(maxlen=10))
@@ -166,6 +167,15 @@ class Experiment:
     copies: Counter[str] = field(default_factory=Counter)
     first: int = 0
     events: deque[Line] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    metric: str = field(init=False)
+    takes_last: bool = field(init=False)
+    top: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Every report asks for them, and to look them up in the definition takes five times as long.
+        objective = self.definition.objective
+        self.metric, self.takes_last = objective.metric, objective.take == "last"
+        self.top = self.definition.resource.max
 
     @property
     def winners(self) -> tuple[int, ...]:
@@ -190,7 +200,8 @@ class Experiment:
 
     def left_to_create(self) -> float:
         """How many configurations the searcher may still propose."""
-        return math.inf if self.limit is None else self.limit - (len(self.trials) - self.clones)
+        limit = self.definition.trials
+        return math.inf if limit is None else limit - (len(self.trials) - self.clones)
 
     def mean_attempt_s(self) -> float:
         """How long attempts took so far; 0 before the first has ended."""
@@ -233,7 +244,7 @@ class Instance:
     room: Room | None = None
     connected: bool = False
     away_since: float | None = None
-    attempts: dict[AttemptId, tuple[str, int]] = field(default_factory=dict)
+    attempts: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     @property
     def ready(self) -> bool:
@@ -269,7 +280,7 @@ class State:
 
     def busy(self) -> bool:
         """Whether anything runs, wants to, or is being saved."""
-        if any(True for _ in self.running()) or any(i.attempts for i in self.instances.values()):
+        if next(self.running(), None) is not None or any(i.attempts for i in self.instances.values()):
             return True
         return any(k.instance in self.instances for x in self.experiments.values() for _, k in x.saving())
 

@@ -44,18 +44,22 @@ def _started(experiment: Experiment, fact: f.AttemptStarted) -> Told:
     trial = experiment.trials[fact.trial]
     origin = trial.current.checkpoint if trial.current is not None else None
     cloned_from = trial.parent if origin is not None and origin == trial.origin else None
-    level = experiment.definition.resource.name
-    words = partial(_start, trial.number, trial.attempts, trial.config, origin, cloned_from, level)
+    words = partial(_start, trial.number, trial.attempts, trial.config, origin, cloned_from, experiment.definition)
     return "info", "trial-started", words, fact.trial
 
 
 def _start(
-    trial: int, attempt: int, config: Config, origin: CheckpointRef | None, cloned_from: int | None, level: str
+    trial: int,
+    attempt: int,
+    config: Config,
+    origin: CheckpointRef | None,
+    cloned_from: int | None,
+    definition: ExperimentDefinition,
 ) -> str:
     if origin is None:
         again = f" again (attempt {attempt})" if attempt > 1 else ""
         return f"trial {trial} started{again}: {show(config)}"
-    where = f"{level} {origin.resource}"
+    where = f"{definition.resource.name} {origin.resource}"
     if cloned_from is not None:
         return f"trial {trial} began as a clone of trial {cloned_from} at {where}: {show(config)}"
     return f"trial {trial} goes on from {where}: {show(config)}"

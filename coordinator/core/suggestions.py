@@ -28,14 +28,13 @@ class Suggestions:
         config = searcher.suggest(trial)
         if isinstance(config, NoConfig):
             return config
-        own = len(experiment.definition.initial)
-        earlier = own <= trial < own + experiment.first
+        earlier = experiment.first and 0 <= trial - len(experiment.definition.initial) < experiment.first
         return Suggestion(config=config, source="earlier" if earlier else "", known=experiment.observations)
 
     def ask(self) -> None:
         """After every event: where proposals are missing or older than what was observed, asks for new ones."""
-        for experiment in self._desk.state.running():
-            if isinstance(experiment.searcher, Ahead):
+        for experiment in self._desk.state.experiments.values():
+            if isinstance(experiment.searcher, Ahead) and experiment.state is ExperimentState.RUNNING:
                 self._ask(experiment, experiment.searcher)
 
     def _ask(self, experiment: Experiment, ahead: Ahead) -> None:

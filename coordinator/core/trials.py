@@ -60,7 +60,7 @@ class Trials:
             return
         measured = None
         if experiment.objectives is None:
-            value = report.metrics.get(experiment.definition.objective.metric)
+            value = report.metrics.get(experiment.metric)
             loss = None if value is None else experiment.sign * value
         else:
             measured = experiment.objectives.measure(report.metrics)
@@ -69,14 +69,14 @@ class Trials:
         observed = trial.resource is None or report.resource > trial.resource
         self._desk.row(
             ReportRow(
-                experiment=experiment.name,
-                trial=trial.number,
-                attempt=attempt.number,
-                resource=report.resource,
-                elapsed_s=report.elapsed_s,
-                loss=loss,
-                metrics=dict(report.metrics),
-                observed=observed,
+                experiment.name,
+                trial.number,
+                attempt.number,
+                report.resource,
+                report.elapsed_s,
+                loss,
+                report.metrics,
+                observed,
             )
         )
         if observed:
@@ -113,12 +113,11 @@ class Trials:
                 metric, level = experiment.definition.objective.metric, experiment.definition.resource.name
                 self._desk.notice(experiment, trial, f"{metric} is not a number at {level} {resource}")
             return
-        take_last = experiment.definition.objective.take == "last"
-        if take_last or loss < trial.best_loss:
+        if experiment.takes_last or loss < trial.best_loss:
             trial.best_loss, trial.best_resource = loss, resource
         if trial.best_loss < experiment.best_loss:
             self._crown(experiment, trial)
-        elif take_last and experiment.best == trial.number and loss > experiment.best_loss:
+        elif experiment.takes_last and experiment.best == trial.number and loss > experiment.best_loss:
             # The incumbent has become worse, so that another may be the best now.
             self._crown(experiment, min(experiment.trials, key=lambda t: (t.best_loss, t.number)))
 
@@ -230,12 +229,12 @@ class Trials:
             loss=loss if valued else None,
             measured=measured if valued else None,
         )
-        held = self._winners.held(experiment, trial)
+        held = self._winners.held(experiment, trial) if state is TrialState.INFEASIBLE else None
         self._desk.emit(ended)
         if state.ended:
             tell_end(experiment, ended)
         self._winners.over(experiment, trial, held)
-        if ending.reason is EndReason.NO_CHECKPOINT and attempt.checkpoint is not None:
+        if attempt.checkpoint is not None and ending.reason is EndReason.NO_CHECKPOINT:
             self._checkpoints.unusable(experiment, trial, attempt.checkpoint, ending.error)
         self._checkpoints.ended(experiment, trial)
         if ending.reason not in _NOT_OF_THE_PROGRAM and experiment.state is ExperimentState.RUNNING:
@@ -248,11 +247,13 @@ class Trials:
 
     def _current(self, attempt: str, instance: str, epoch: int) -> tuple[Experiment, Trial, Attempt] | None:
         """None for attempts that are over here, or that another epoch holds: what they say changes nothing."""
-        holder = self._desk.state.instances.get(instance)
-        if holder is None or holder.epoch != epoch or (held := holder.attempts.get(AttemptId(attempt))) is None:
+        state = self._desk.state
+        holder = state.instances.get(instance)
+        if holder is None or holder.epoch != epoch or (held := holder.attempts.get(attempt)) is None:
             return None
-        experiment = self._desk.state.experiments[held[0]]
-        trial = experiment.trials[held[1]]
+        name, number = held
+        experiment = state.experiments[name]
+        trial = experiment.trials[number]
         return None if trial.current is None else (experiment, trial, trial.current)
 
 

@@ -22,12 +22,6 @@ _RANK = re.compile(r"^rank \d+: ")
 
 def after(experiment: Experiment, trial: Trial, attempt: Attempt, ending: Ending) -> TrialState:
     """The trial's next state."""
-    if ending.reason is EndReason.INFEASIBLE:
-        return TrialState.INFEASIBLE
-    if ending.reason is EndReason.UNSTARTABLE:
-        return _again(experiment, trial, attempt) if cannot_go_on(experiment, trial, ending) else TrialState.FAILED
-    if ending.reason in (EndReason.LOST, EndReason.NO_CHECKPOINT):
-        return _again(experiment, trial, attempt)
     return _BY_REASON[ending.reason](experiment, trial, attempt)
 
 
@@ -77,17 +71,29 @@ def _again(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState
     return TrialState.PAUSED if paused else TrialState.PENDING
 
 
+def _unstartable(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState:
+    return _again(experiment, trial, attempt) if _ran_before(experiment, trial) else TrialState.FAILED
+
+
+def _infeasible(experiment: Experiment, trial: Trial, attempt: Attempt) -> TrialState:  # noqa: ARG001 - one shape for all
+    return TrialState.INFEASIBLE
+
+
 _BY_REASON = {
     EndReason.RETURNED: _returned,
     EndReason.RAISED: _raised,
+    EndReason.INFEASIBLE: _infeasible,
     EndReason.TIMEOUT: _timed_out,
     EndReason.STOPPED: _ended_by_us,
     EndReason.PAUSED: _ended_by_us,
+    EndReason.UNSTARTABLE: _unstartable,
+    EndReason.LOST: _again,
+    EndReason.NO_CHECKPOINT: _again,
 }
 
 
 def reached_the_top(experiment: Experiment, trial: Trial) -> bool:
-    top = experiment.definition.resource.max
+    top = experiment.top
     return top is not None and trial.resource is not None and trial.resource >= top
 
 
@@ -121,7 +127,11 @@ def cannot_go_on(experiment: Experiment, trial: Trial, ending: Ending) -> bool:
 
     The second time it is the trial's own: where the program's name is a hyperparameter, one may not exist.
     """
-    return ending.reason is EndReason.UNSTARTABLE and experiment.started and not trial.unstartable
+    return ending.reason is EndReason.UNSTARTABLE and _ran_before(experiment, trial)
+
+
+def _ran_before(experiment: Experiment, trial: Trial) -> bool:
+    return experiment.started and not trial.unstartable
 
 
 def failure_kind(error: str) -> str:

@@ -14,7 +14,6 @@ from clustertune.coordinator.core.state import Experiment, Trial
 from clustertune.coordinator.core.story import named
 from clustertune.coordinator.core.worth import Worth, best_of, rank, stands_for
 from clustertune.model.front import Measured, compromise, front_with, least_violating
-from clustertune.model.trial import TrialState
 
 
 class Held(NamedTuple):
@@ -48,12 +47,12 @@ class Winners:
             self._one(experiment, trial)
 
     def held(self, experiment: Experiment, trial: Trial) -> Held:
-        """To be asked before an attempt of the trial is over, and handed to ``over`` after that."""
+        """To be asked before a trial ends infeasible, and handed to ``over`` after that."""
         return Held(experiment.winners, experiment.front, trial.measured)
 
-    def over(self, experiment: Experiment, trial: Trial, before: Held) -> None:
+    def over(self, experiment: Experiment, trial: Trial, before: Held | None) -> None:
         """An attempt of the trial is over. A visit to the front is worth a line only where it was not a short one."""
-        if trial.state is TrialState.INFEASIBLE:
+        if before is not None:
             if trial.number in before.winners:
                 self._withdraw(experiment, trial, before)
         elif trial.number in experiment.front and (trial.state.ended or trial.parked):

@@ -29,6 +29,8 @@ from clustertune.search.schedulers.ladder import (
 )
 from clustertune.search.schedulers.rung import Rung
 
+_NEW = StartNew()
+
 
 @dataclass(frozen=True, slots=True)
 class AshaOptions:
@@ -86,7 +88,7 @@ class Asha:
 
     def next(self) -> Next:
         """Always a new trial: nothing is ever paused."""
-        return StartNew()
+        return _NEW
 
     def target(self, trial: int) -> int | None:
         """The next rung at which the trial is compared, then the maximum, then None."""
@@ -114,6 +116,6 @@ class Asha:
         self._climbers.pop(trial, None)
 
     def _climber(self, trial: int) -> _Climber:
-        if trial not in self._climbers:
-            self._climbers[trial] = _Climber(self._bracket_of(trial))
-        return self._climbers[trial]
+        if (climber := self._climbers.get(trial)) is None:
+            self._climbers[trial] = climber = _Climber(self._bracket_of(trial))
+        return climber

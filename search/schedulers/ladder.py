@@ -104,8 +104,12 @@ def taking_turns(sizes: Sequence[int], loop: int | None) -> Callable[[int], int]
 
 def highest_reached(ladder: Sequence[HasLevel], begin: int, resource: int) -> int | None:
     """The highest rung from ``begin`` on whose level is no more than ``resource``."""
-    reached = [index for index in range(begin, len(ladder)) if ladder[index].level <= resource]
-    return reached[-1] if reached else None
+    reached = None
+    for index in range(begin, len(ladder)):
+        if ladder[index].level > resource:
+            break
+        reached = index
+    return reached
 
 
 def maximum_problem(name: str, max_resource: int | None) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ by the seed (Cranley and Patterson 1976). It needs no library, so the coordinato
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from clustertune.model.parameters import LARGEST_INT
@@ -25,7 +25,7 @@ class StandIn:
     seed: int
     initial: Sequence[Mapping[str, Value]] = ()
 
-    def config(self, trial: int, seen: Container[str]) -> Config | NoConfig:
+    def config(self, trial: int, seen: Collection[str]) -> Config | NoConfig:
         """A function of seed, trial number and ``seen``, which holds the keys (``key``) of what was tried already."""
         if trial < len(self.initial):
             return initial_config(self.space, self.initial, self._draw, trial) or NoConfig.EXHAUSTED

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from hashlib import shake_128
 from itertools import islice
 from random import Random
-from struct import iter_unpack
+from struct import unpack
 
 from clustertune.model.parameters import LARGEST_INT
 from clustertune.model.space import Space
@@ -54,11 +54,11 @@ def keyed_point(seed: int, trial: int, draw: int, dimensions: int) -> list[float
     """Independent uniform coordinates in [0, 1): a function of the arguments alone, in every process."""
     # A hash, so that neighbouring seeds and trials have nothing in common; far cheaper than a generator made anew.
     words = shake_128(f"{seed}/{trial}/{draw}".encode()).digest(8 * dimensions)
-    return [(word >> 11) * 2.0**-53 for (word,) in iter_unpack("<Q", words)]
+    return [(word >> 11) * 2.0**-53 for word in unpack(f"<{dimensions}Q", words)]
 
 
 def allowed_config(
-    space: Space, draw: Draw, trial: int, *, given: Mapping[str, Value] | None = None, seen: Container[str] = ()
+    space: Space, draw: Draw, trial: int, *, given: Mapping[str, Value] | None = None, seen: Collection[str] = ()
 ) -> Config | None:
     """The first draw for ``trial`` that the constraints allow and that is not among ``seen``; None after many draws.
 
@@ -70,7 +70,7 @@ def allowed_config(
         config = space.fill(given or {}, draw(trial, attempt))
         if not space.allows(config):
             continue
-        if repr(config) not in seen:
+        if not seen or repr(config) not in seen:
             return config
         old += 1
         if old == _DRAWS:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.simulation.conditions import Conditions, Machine
-from clustertune.coordinator.simulation.simulation import SimulationStuck
+from clustertune.coordinator.simulation.simulation import SimulationStuck, simulate
 from clustertune.coordinator.simulation.tasks.curves import Curves
 from clustertune.model.parameters import Float
 from clustertune.model.space import Space
@@ -53,6 +53,15 @@ def _digest(hash_seed: str) -> str:
     return subprocess.run(
         [sys.executable, "-c", DIGEST], env=environment, capture_output=True, text=True, check=True
     ).stdout
+
+
+def test_what_happened_stays_as_it_was_told() -> None:
+    told: list[tuple[f.Fact, str]] = []
+    wanted = definition(scheduler={"type": "asha-promotion"}, trials=40)
+    task = Curves(space=UNIT_SPACE, max_resource=9, metric="loss")
+    simulate(wanted, task, STORMY, on_fact=lambda _, fact: told.append((fact, repr(fact))))
+    assert len(told) > 400
+    assert [repr(fact) for fact, _ in told] == [text for _, text in told]
 
 
 def test_a_trial_takes_its_levels_and_the_slots_share_them() -> None:
