@@ -52,7 +52,8 @@ def experiment_problems(
         yield from _placeholders(definition, names)
     yield from _space(definition, registry, broken, declared)
     if not broken & {"scheduler", "resource"}:
-        yield from _scheduler(definition, registry, None if "space" in broken else _space_if_sound(definition))
+        space = None if "space" in broken else _space_if_sound(definition)
+        yield from _scheduler(definition, registry, space, None if "trials" in broken else definition.trials)
 
 
 def name_problem(name: str) -> str | None:
@@ -280,11 +281,16 @@ def _searcher(definition: ExperimentDefinition, registry: Registry) -> Found:
     yield from _located("searcher", problems)
 
 
-def _scheduler(definition: ExperimentDefinition, registry: Registry, space: Space | None) -> Found:
+def _scheduler(definition: ExperimentDefinition, registry: Registry, space: Space | None, trials: int | None) -> Found:
     choice, resource = definition.scheduler, definition.resource
     try:
         problems = registry.scheduler_problems(
-            choice.type, choice.options, space=space, min_resource=resource.min, max_resource=resource.max
+            choice.type,
+            choice.options,
+            space=space,
+            trials=trials,
+            min_resource=resource.min,
+            max_resource=resource.max,
         )
     except Mistake as mistake:
         problems = [("", str(mistake))]
