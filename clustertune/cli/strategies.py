@@ -52,6 +52,7 @@ def stand_in(task: str | None, recorded: str | None, definition: ExperimentDefin
     if recorded is not None:
         found = _recorded(recorded, definition)
         left = f", {found.left_out} more lie outside of this search space" if found.left_out else ""
+        left += f", {found.clones} more are clones, which went on from another's checkpoint" if found.clones else ""
         return found, f"{len(found.trials)} recorded trials of {recorded}{left}; others report what the nearest did"
     return named_task(task or DEFAULT_TASK, definition), f"task {task or DEFAULT_TASK}"
 

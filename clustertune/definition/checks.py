@@ -19,7 +19,9 @@ from clustertune.model.tightness import completable, too_tight
 
 Found = Iterator[tuple[FieldPath, str]]
 
-_RESULT_COLUMNS = frozenset({"trial", "state", "attempts", "attempt", "resource", "value", "elapsed_s"})
+_RESULT_COLUMNS = frozenset(
+    {"trial", "state", "attempts", "attempt", "resource", "value", "elapsed_s", "cloned_from", "begins_at"}
+)
 """What the columns of trials.csv are called; the parameters stand beside them."""
 
 _LARGER_IS_BETTER = frozenset({"acc", "accuracy", "auc", "score", "reward", "f1", "r2", "precision", "recall", "bleu"})

@@ -25,14 +25,21 @@ class Crashed(Exception):
     """The simulated program fails here, and reports no more."""
 
 
+class Infeasible(Exception):
+    """The simulated program says here that its configuration cannot be used, and reports no more."""
+
+
 class Task(Protocol):
-    """What is tuned. Everything is a function of the arguments: the same call gives the same answer."""
+    """What is tuned. Everything is a function of the arguments: the same call gives the same answer.
+
+    One that does not know why trials crash has ``tells_why = False``: its crashes are never taken for one and the same.
+    """
 
     @property
     def space(self) -> Space: ...
 
     def curve(self, config: Config, seed: int) -> Iterator[Step]:
-        """The reports of a trial, level by level. May raise Crashed where the program would."""
+        """The reports of a trial, level by level. May raise Crashed, or Infeasible, where the program would."""
         ...
 
 
