@@ -17,6 +17,7 @@ from clustertune.model.trial import Config, Value
 Step = tuple[int, float, Mapping[str, float]]
 """A resource level, the seconds that it took on a machine of speed 1 since the level before, and what was reported."""
 
+_LONGEST_STEP_S = 1e9
 _WORD = 2**64 - 1
 _NORMAL = NormalDist()
 
@@ -84,6 +85,12 @@ class Climb:
         benchmark, step_s = self.benchmark, self.benchmark.step_s(config)
         for resource in range(1, benchmark.max_resource + 1):
             yield resource, step_s, {benchmark.metric: self.sign * benchmark.loss(config, resource, seed)}
+
+
+def check_step(seconds: float) -> None:
+    """Raises ValueError where it is not how long a step may take."""
+    if not 0 < seconds <= _LONGEST_STEP_S:
+        raise ValueError(f"step_seconds is a number above 0, and at most {_LONGEST_STEP_S:g}, found {seconds:g}")
 
 
 def key_of(config: Mapping[str, Value], *more: object) -> int:
