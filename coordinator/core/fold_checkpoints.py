@@ -42,7 +42,11 @@ def checkpoint_ordered(state: State, fact: f.CheckpointOrdered) -> None:
 
 def checkpoint_stored(state: State, fact: f.CheckpointStored) -> None:
     experiment = state.experiments[fact.experiment]
-    for kept in experiment.with_content(fact.digest):
+    found = list(experiment.with_content(fact.digest))
+    # One content is one thing in the storage, however many have it.
+    if found and not found[0].stored:
+        experiment.stored_bytes += found[0].ref.size_bytes
+    for kept in found:
         kept.ordered = kept.stored = True
     for number in experiment.copies.get(fact.digest, ()):
         experiment.note_kept(experiment.trials[number])
@@ -91,7 +95,8 @@ def _let_go(experiment: Experiment, trial: Trial, gone: list[Kept]) -> None:
         if digest not in left:
             holders.discard(trial.number)
         if not holders:
-            experiment.copies.pop(digest, None)
+            if experiment.copies.pop(digest, None) is not None and kept.stored:
+                experiment.stored_bytes -= kept.ref.size_bytes
             experiment.deleting.update({digest} if kept.ordered else ())
 
 

@@ -122,7 +122,7 @@ class Experiment:
 
     ``keepers`` are trials that have checkpoints or results, ``senders`` those with some on its way to the storage;
     ``heirs`` clones that have not ended, of ``clones`` in all; ``deleting`` are digests that nobody needs and that may
-    still be in the storage; ``copies`` says which trials have a digest;
+    still be in the storage; ``copies`` says which trials have a digest; ``stored_bytes`` is what the storage holds;
     ``untidy``: transfers may have left something in the storage; ``first``: how many configurations of earlier
     experiments come after the user's own; ``objectives`` are there where one loss does not say what a report is worth;
     ``front``: where there are several, the trials that keep the constraints and that no other beats. ``metric``,
@@ -172,6 +172,7 @@ class Experiment:
     untidy: bool = False
     deleting: set[str] = field(default_factory=set)
     copies: dict[str, set[int]] = field(default_factory=dict)
+    stored_bytes: int = 0
     first: int = 0
     events: deque[Line] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     metric: str = field(init=False)

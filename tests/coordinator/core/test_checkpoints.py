@@ -268,7 +268,7 @@ class Unseen(list[Kept]):
 
 def test_what_one_trial_saves_has_nobody_look_at_what_all_others_keep() -> None:
     world = World()
-    world.submit(trials=2)
+    world.submit(trials=2, checkpoints={"disk": "1GiB"})
     world.join(slots=2)
     for trial in (0, 1):
         world.ran(trial)

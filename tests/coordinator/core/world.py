@@ -223,6 +223,8 @@ def check(core: Core) -> None:
             for kept in trial.kept:
                 holders[kept.ref.digest].add(trial.number)
         assert experiment.copies == holders
+        stored = {kept.ref.digest: kept.ref.size_bytes for kept in experiment.all_kept() if kept.stored}
+        assert experiment.stored_bytes == sum(stored.values())
         assert sum(experiment.counts.values()) == len(experiment.trials)
         assert experiment.limit is None or len(experiment.trials) - experiment.clones <= experiment.limit
         assert len(set(experiment.pending)) == len(experiment.pending)
