@@ -60,7 +60,7 @@ class Depot:
 
     def may_read(self, experiment: str, digest: str) -> bool:
         found = self._shell.core.state.experiments.get(experiment)
-        return found is not None and any(kept.ref.digest == digest for kept in found.all_kept())
+        return found is not None and digest in found.copies
 
     async def stored(self, attempt: str, digest: str) -> None:
         """Returns once it is journaled. Raises NoSuchName where nobody wants it any more, JournalFull."""

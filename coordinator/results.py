@@ -161,19 +161,24 @@ def schedule_json(snapshot: ExperimentSnapshot, segments: Sequence[Segment]) -> 
 
 
 _OWN_COLUMNS = ("trial", "state", "attempts", "resource", "value", "elapsed_s")
+_LINEAGE = ("cloned_from", "begins_at")
+"""Columns that are there where trials were cloned."""
 
 
 def trials_csv(rows: Iterable[TrialRow], parameters: Sequence[str], metrics: Sequence[str] = ()) -> str:
     """``metrics``: those that count, where that is more than one; ``value`` is that of the first objective."""
+    rows = list(rows)
+    lineage = _LINEAGE if any(row.cloned_from is not None for row in rows) else ()
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    taken = {*_OWN_COLUMNS, *parameters}
+    taken = {*_OWN_COLUMNS, *_LINEAGE, *parameters}
     named = [f"metric.{name}" if name in taken else name for name in metrics]
-    writer.writerow([*_OWN_COLUMNS, *named, *parameters])
+    writer.writerow([*_OWN_COLUMNS, *lineage, *named, *parameters])
     for row in rows:
         shown = [row.trial, row.state.value, row.attempts, _cell(row.resource), _cell(row.value)]
+        came_from = [_cell(row.cloned_from), row.begins_at] if lineage else []
         counted = _values(row.values, metrics)
-        writer.writerow([*shown, round(row.elapsed_s, 3), *counted, *_values(row.config, parameters)])
+        writer.writerow([*shown, round(row.elapsed_s, 3), *came_from, *counted, *_values(row.config, parameters)])
     return out.getvalue()
 
 

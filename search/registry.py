@@ -102,15 +102,17 @@ class Registry:
         options: Mapping[str, object],
         *,
         space: Space | None = None,
+        trials: int | None = None,
         min_resource: int,
         max_resource: int | None,
     ) -> Sequence[tuple[str, str]]:
         """(option, message) for each thing that stands in the way of using it; the option is empty for the whole.
 
-        ``space`` is for those that look at it; None where it is not known.
+        ``space`` and ``trials`` are for those that look at them; None where they are not known, or have no limit.
         """
         cls, limits = self._schedulers.load(name), {"min_resource": min_resource, "max_resource": max_resource}
-        also = {"space": space} if _takes_space(getattr(cls, "problems", None)) else {}
+        about = {"space": space, "trials": trials}
+        also = {what: known for what, known in about.items() if _takes(what, getattr(cls, "problems", None))}
         return _problems(self._schedulers, name, options, **limits, **also)
 
     def scheduler_pauses(self, name: str, options: Mapping[str, object]) -> bool:
@@ -179,7 +181,7 @@ class Registry:
         """
         cls = self._schedulers.load(name)
         read = _read_options(cls, name, options)
-        also = {"space": space} if _takes_space(cls) else {}
+        also = {"space": space} if _takes("space", cls) else {}
         scheduler: Scheduler = self._schedulers.asked(
             name,
             "its constructor",
@@ -192,8 +194,8 @@ def _is_slow(cls: Any) -> bool:
     return hasattr(cls, "propose")
 
 
-def _takes_space(function: Any) -> bool:
-    return function is not None and "space" in inspect.signature(function).parameters
+def _takes(name: str, function: Any) -> bool:
+    return function is not None and name in inspect.signature(function).parameters
 
 
 def _options_class(cls: Any) -> type[Any]:

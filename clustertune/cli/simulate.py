@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -99,18 +100,19 @@ def simulate(
 
 def _machines(slots: int, machines: int, speeds: str, start_s: float) -> tuple[Machine, ...]:
     """The slots spread as evenly as they go."""
-    from clustertune.coordinator.simulation.conditions import Machine
+    from clustertune.coordinator.simulation.conditions import SPEEDS, Machine
 
     if machines > slots:
         raise Mistake(f"--machines {machines} is more than --slots {slots}; a machine has a slot at least")
     try:
-        found = [float(speed) for speed in speeds.split(",")]
+        kinds = [Machine(speed=float(speed), start_s=start_s) for speed in speeds.split(",")]
         return tuple(
-            Machine(slots=slots // machines + (n < slots % machines), speed=found[n % len(found)], start_s=start_s)
-            for n in range(machines)
+            replace(kinds[n % len(kinds)], slots=slots // machines + (n < slots % machines)) for n in range(machines)
         )
     except ValueError as error:
-        raise Mistake(f"--speeds takes positive numbers, as in 1,0.5, but got {speeds!r}") from error
+        slowest, fastest = SPEEDS
+        takes = f"takes numbers from {slowest:g} to {fastest:g}, as in 1,0.5"
+        raise Mistake(f"--speeds {takes}, but got {speeds!r}") from error
 
 
 def _seconds(option: str, written: str) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from clustertune.coordinator.simulation.task import Task
 from clustertune.coordinator.simulation.tasks.named import named_task
 from clustertune.coordinator.simulation.tasks.recorded import Recorded, read_recorded
 from clustertune.definition import AlgorithmChoice, ExperimentDefinition, load_experiment
-from clustertune.model.errors import Mistake
+from clustertune.model.errors import DefinitionMistake, Mistake, Problem
 from clustertune.search.registry import Registry
 
 DEFAULT_TASK = "curves"
@@ -52,6 +52,7 @@ def stand_in(task: str | None, recorded: str | None, definition: ExperimentDefin
     if recorded is not None:
         found = _recorded(recorded, definition)
         left = f", {found.left_out} more lie outside of this search space" if found.left_out else ""
+        left += f", {found.clones} more are clones, which went on from another's checkpoint" if found.clones else ""
         return found, f"{len(found.trials)} recorded trials of {recorded}{left}; others report what the nearest did"
     return named_task(task or DEFAULT_TASK, definition), f"task {task or DEFAULT_TASK}"
 
@@ -74,10 +75,27 @@ def _load(
         if not equals:
             raise Mistake(f"--set takes path=value, as in --set trials=20, but got {override!r}")
         pairs.append((field.strip(), value))
-    pairs += [(name, value) for name, value in (("searcher", searcher), ("scheduler", scheduler)) if value is not None]
-    if wanted.time is not None:
-        pairs += [("stop.time", wanted.time), ("trials", "unlimited")]
-    return load_experiment(path, registry=Registry.default(), overrides=pairs)
+    options = {
+        "--searcher": ("searcher", searcher),
+        "--scheduler": ("scheduler", scheduler),
+        "--time": ("stop.time", wanted.time),
+    }
+    given = {option: (field, value) for option, (field, value) in options.items() if value is not None}
+    try:
+        definition = load_experiment(path, registry=Registry.default(), overrides=[*pairs, *given.values()])
+    except DefinitionMistake as mistake:
+        fields = {field: option for option, (field, _) in given.items()}
+        raise DefinitionMistake([_by_option(problem, fields) for problem in mistake.problems]) from mistake
+    # Only now: what auto stands for depends on the trials, and is to be that of the experiment as it would run.
+    return definition if wanted.time is None else definition.model_copy(update={"trials": None})
+
+
+def _by_option(problem: Problem, fields: Mapping[str, str]) -> Problem:
+    """What is wrong with a field that an option set is wrong with the option."""
+    for field, option in fields.items():
+        if problem.file is None and f"{problem.path}.".startswith(f"{field}."):
+            return replace(problem, option=option, path=problem.path[len(field) + 1 :])
+    return problem
 
 
 def _named(definitions: Sequence[ExperimentDefinition]) -> list[Strategy]:

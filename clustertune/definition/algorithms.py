@@ -61,6 +61,7 @@ class Registry(Protocol):
         options: Mapping[str, object],
         *,
         space: Space | None = None,
+        trials: int | None = None,
         min_resource: int,
         max_resource: int | None,
     ) -> Sequence[tuple[str, str]]: ...

@@ -19,7 +19,9 @@ from clustertune.model.tightness import completable, too_tight
 
 Found = Iterator[tuple[FieldPath, str]]
 
-_RESULT_COLUMNS = frozenset({"trial", "state", "attempts", "attempt", "resource", "value", "elapsed_s"})
+_RESULT_COLUMNS = frozenset(
+    {"trial", "state", "attempts", "attempt", "resource", "value", "elapsed_s", "cloned_from", "begins_at"}
+)
 """What the columns of trials.csv are called; the parameters stand beside them."""
 
 _LARGER_IS_BETTER = frozenset({"acc", "accuracy", "auc", "score", "reward", "f1", "r2", "precision", "recall", "bleu"})
@@ -52,7 +54,8 @@ def experiment_problems(
         yield from _placeholders(definition, names)
     yield from _space(definition, registry, broken, declared)
     if not broken & {"scheduler", "resource"}:
-        yield from _scheduler(definition, registry, None if "space" in broken else _space_if_sound(definition))
+        space = None if "space" in broken else _space_if_sound(definition)
+        yield from _scheduler(definition, registry, space, None if "trials" in broken else definition.trials)
 
 
 def name_problem(name: str) -> str | None:
@@ -280,11 +283,16 @@ def _searcher(definition: ExperimentDefinition, registry: Registry) -> Found:
     yield from _located("searcher", problems)
 
 
-def _scheduler(definition: ExperimentDefinition, registry: Registry, space: Space | None) -> Found:
+def _scheduler(definition: ExperimentDefinition, registry: Registry, space: Space | None, trials: int | None) -> Found:
     choice, resource = definition.scheduler, definition.resource
     try:
         problems = registry.scheduler_problems(
-            choice.type, choice.options, space=space, min_resource=resource.min, max_resource=resource.max
+            choice.type,
+            choice.options,
+            space=space,
+            trials=trials,
+            min_resource=resource.min,
+            max_resource=resource.max,
         )
     except Mistake as mistake:
         problems = [("", str(mistake))]

@@ -39,7 +39,7 @@ class Mistake(ClustertuneError):
 class Problem:
     """One thing wrong in a definition, and where.
 
-    ``file`` is None for values given on the command line; ``line`` counts from 1, 0 where unknown;
+    ``file`` is None for values given on the command line, by ``option``; ``line`` counts from 1, 0 where unknown;
     ``path`` is the field, as in ``space.lr.low``.
     """
 
@@ -47,9 +47,10 @@ class Problem:
     path: str = ""
     file: str | None = None
     line: int = 0
+    option: str = "--set"
 
     def __str__(self) -> str:
-        where = self.file or "--set"
+        where = self.file or self.option
         if self.file and self.line:
             where += f":{self.line}"
         return f"{where}: {self.path}: {self.message}" if self.path else f"{where}: {self.message}"

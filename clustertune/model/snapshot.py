@@ -57,7 +57,7 @@ class TrialRow:
     (an experiment that the warm start names), ``design`` (the searcher had nothing to learn from yet), ``fill-in`` (it
     had nothing ready), ``scheduler``. Of several objectives ``value`` is that of the first. ``values`` has each metric
     that counts, where that is more than one; ``violation``: by how much metric constraints are broken; ``front``: no
-    other trial is better.
+    other trial is better. ``cloned_from``: the trial whose checkpoint a clone began from, at the level ``begins_at``.
     """
 
     trial: int
@@ -75,6 +75,8 @@ class TrialRow:
     values: Mapping[str, float] = field(default_factory=dict)
     violation: float = 0.0
     front: bool = False
+    cloned_from: int | None = None
+    begins_at: int = 0
 
 
 @dataclass(frozen=True)

@@ -138,8 +138,7 @@ class Checkpoints:
         limit = experiment.definition.checkpoints.disk_bytes
         if limit is None:
             return
-        stored = {kept.ref.digest: kept.ref.size_bytes for kept in experiment.all_kept() if kept.stored}
-        over = sum(stored.values()) - limit
+        over = experiment.stored_bytes - limit
         for trial in self._least_valuable(experiment) if over > 0 else ():
             for kept in [kept for kept in trial.kept if kept.stored and id(kept) not in pinned]:
                 over -= kept.ref.size_bytes

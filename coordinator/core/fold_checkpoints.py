@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core.state import Experiment, Kept, State, Trial
 from clustertune.model.checkpoint import SavedKind
@@ -11,11 +9,9 @@ from clustertune.model.checkpoint import SavedKind
 
 def checkpoint_saved(state: State, fact: f.CheckpointSaved) -> None:
     experiment, trial = _trial(state, fact.experiment, fact.trial)
-    stored = any(kept.stored for kept in _with(experiment, fact.ref.digest))
+    stored = any(kept.stored for kept in experiment.with_content(fact.ref.digest))
     # The same content again, at another level: one thing, not two.
-    same = [k for k in trial.kept if (k.ref.digest, k.attempt) == (fact.ref.digest, fact.attempt)]
-    trial.kept = [kept for kept in trial.kept if kept not in same]
-    experiment.copies[fact.ref.digest] += 1 - len(same)
+    trial.kept = [k for k in trial.kept if (k.ref.digest, k.attempt) != (fact.ref.digest, fact.attempt)]
     trial.kept.append(
         Kept(
             ref=fact.ref,
@@ -28,7 +24,8 @@ def checkpoint_saved(state: State, fact: f.CheckpointSaved) -> None:
             stored=stored,
         )
     )
-    experiment.keepers.add(trial.number)
+    experiment.copies.setdefault(fact.ref.digest, set()).add(trial.number)
+    experiment.note_kept(trial)
     experiment.untidy = True
     experiment.deleting.discard(fact.ref.digest)
     for child in (experiment.trials[number] for number in experiment.heirs):
@@ -37,13 +34,22 @@ def checkpoint_saved(state: State, fact: f.CheckpointSaved) -> None:
 
 
 def checkpoint_ordered(state: State, fact: f.CheckpointOrdered) -> None:
-    for kept in _trial(state, fact.experiment, fact.trial)[1].kept:
+    experiment, trial = _trial(state, fact.experiment, fact.trial)
+    for kept in trial.kept:
         kept.ordered = kept.ordered or kept.ref.digest == fact.digest
+    experiment.note_kept(trial)
 
 
 def checkpoint_stored(state: State, fact: f.CheckpointStored) -> None:
-    for kept in _with(state.experiments[fact.experiment], fact.digest):
+    experiment = state.experiments[fact.experiment]
+    found = list(experiment.with_content(fact.digest))
+    # One content is one thing in the storage, however many have it.
+    if found and not found[0].stored:
+        experiment.stored_bytes += found[0].ref.size_bytes
+    for kept in found:
         kept.ordered = kept.stored = True
+    for number in experiment.copies.get(fact.digest, ()):
+        experiment.note_kept(experiment.trials[number])
 
 
 def checkpoint_dropped(state: State, fact: f.CheckpointDropped) -> None:
@@ -81,18 +87,17 @@ def machine_gone(state: State, fact: f.InstanceGone) -> None:
 def _let_go(experiment: Experiment, trial: Trial, gone: list[Kept]) -> None:
     """What was ordered may be in the storage, whether we were told or not."""
     trial.kept = [kept for kept in trial.kept if kept not in gone]
-    if not trial.kept:
-        experiment.keepers.discard(trial.number)
+    experiment.note_kept(trial)
+    left = {kept.ref.digest for kept in trial.kept}
     for kept in gone:
-        experiment.copies[kept.ref.digest] -= 1
-        if not experiment.copies[kept.ref.digest]:
-            del experiment.copies[kept.ref.digest]
-            experiment.deleting.update({kept.ref.digest} if kept.ordered else ())
-
-
-def _with(experiment: Experiment, digest: str) -> Iterator[Kept]:
-    """Who has this content; nobody is asked where there is none."""
-    return (k for k in experiment.all_kept() if k.ref.digest == digest) if digest in experiment.copies else iter(())
+        digest = kept.ref.digest
+        holders = experiment.copies.get(digest, set())
+        if digest not in left:
+            holders.discard(trial.number)
+        if not holders:
+            if experiment.copies.pop(digest, None) is not None and kept.stored:
+                experiment.stored_bytes -= kept.ref.size_bytes
+            experiment.deleting.update({digest} if kept.ordered else ())
 
 
 def _trial(state: State, experiment: str, trial: int) -> tuple[Experiment, Trial]:

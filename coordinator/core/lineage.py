@@ -26,7 +26,7 @@ def schedule(experiment: Experiment) -> Sequence[Segment]:
     segments: list[Segment] = []
     trial, end = experiment.trials[experiment.best], experiment.best_resource
     while True:
-        begin = _begin(trial)
+        begin = begins_at(trial)
         if begin < end:  # who was cloned where it began has trained nothing
             segments.append(Segment(trial=trial.number, resource_from=begin, resource_to=end, config=trial.config))
         if begin == 0 or trial.parent is None:
@@ -34,5 +34,6 @@ def schedule(experiment: Experiment) -> Sequence[Segment]:
         trial, end = experiment.trials[trial.parent], begin
 
 
-def _begin(trial: Trial) -> int:
+def begins_at(trial: Trial) -> int:
+    """The level that a clone goes on from; 0 for whoever trains from the beginning."""
     return 0 if trial.parent is None or trial.origin is None else trial.origin.resource

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from clustertune.coordinator.core.core import Core
+from clustertune.coordinator.core.lineage import begins_at
 from clustertune.coordinator.core.state import Experiment, Instance, Trial
 from clustertune.coordinator.core.verdict import finite_report
 from clustertune.model.checkpoint import SavedKind
@@ -190,6 +191,8 @@ def row(experiment: Experiment, trial: Trial, now: float) -> TrialRow:
         values=trial.values or {},
         violation=trial.measured.violation if trial.measured is not None else 0.0,
         front=trial.number in experiment.front,
+        cloned_from=trial.parent,
+        begins_at=begins_at(trial) if experiment.definition.resource.cumulative else 0,
     )
 
 

@@ -43,6 +43,11 @@ class Kept:
     stored: bool = False
     trouble: str = ""
 
+    @property
+    def on_its_way(self) -> bool:
+        """Whether it is to be in the storage, and is not yet."""
+        return self.ordered and not self.stored
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -116,8 +121,9 @@ class Trial:
 class Experiment:
     """One search and all that it has come to.
 
-    ``keepers`` are trials that have checkpoints or results; ``heirs`` clones that have not ended, of ``clones`` in all;
-    ``deleting`` are digests that nobody needs and that may still be in the storage; ``copies`` counts who has a digest;
+    ``keepers`` are trials that have checkpoints or results, ``senders`` those with some on its way to the storage;
+    ``heirs`` clones that have not ended, of ``clones`` in all; ``deleting`` are digests that nobody needs and that may
+    still be in the storage; ``copies`` says which trials have a digest; ``stored_bytes`` is what the storage holds;
     ``untidy``: transfers may have left something in the storage; ``first``: how many configurations of earlier
     experiments come after the user's own; ``objectives`` are there where one loss does not say what a report is worth;
     ``front``: where there are several, the trials that keep the constraints and that no other beats. ``metric``,
@@ -161,12 +167,14 @@ class Experiment:
     started: bool = False
     secrets_missing: bool = False
     keepers: set[int] = field(default_factory=set)
+    senders: set[int] = field(default_factory=set)
     clones: int = 0
     heirs: set[int] = field(default_factory=set)
     over_limit: bool = False
     untidy: bool = False
     deleting: set[str] = field(default_factory=set)
-    copies: Counter[str] = field(default_factory=Counter)
+    copies: dict[str, set[int]] = field(default_factory=dict)
+    stored_bytes: int = 0
     first: int = 0
     fault: str = ""
     trace: str = ""
@@ -223,12 +231,24 @@ class Experiment:
         return not self.active and not self.pending and not self.can_create()
 
     def all_kept(self) -> Iterator[Kept]:
+        """All that is kept: thousands of things, where thousands of trials are paused."""
         return (kept for number in sorted(self.keepers) for kept in self.trials[number].kept)
+
+    def with_content(self, digest: str) -> Iterator[Kept]:
+        """Everything that is kept of one content."""
+        holders = (self.trials[number] for number in sorted(self.copies.get(digest, ())))
+        return (kept for trial in holders for kept in trial.kept if kept.ref.digest == digest)
 
     def saving(self) -> Iterator[tuple[Trial, Kept]]:
         """What is on its way to the storage."""
-        for number in sorted(self.keepers):
-            yield from ((self.trials[number], k) for k in self.trials[number].kept if k.ordered and not k.stored)
+        for trial in [self.trials[number] for number in sorted(self.senders)]:
+            yield from ((trial, kept) for kept in trial.kept if kept.on_its_way)
+
+    def note_kept(self, trial: Trial) -> None:
+        """Something about what is kept of the trial has changed."""
+        (self.keepers.add if trial.kept else self.keepers.discard)(trial.number)
+        sends = any(kept.on_its_way for kept in trial.kept)
+        (self.senders.add if sends else self.senders.discard)(trial.number)
 
     def move(self, trial: Trial, new: TrialState) -> None:
         """The one place where a trial's state changes. Raises InvalidTransition and changes nothing."""

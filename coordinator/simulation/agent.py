@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core.commands import AskForCheckpoint, LetGoOn, StartAttempt, StopAttempt, StoreCheckpoint
 from clustertune.coordinator.simulation.conditions import Conditions, Machine
-from clustertune.coordinator.simulation.task import Crashed, Step, Task
+from clustertune.coordinator.simulation.task import Crashed, Infeasible, Step, Task
 from clustertune.coordinator.simulation.timeline import Timeline
 from clustertune.model.checkpoint import SavedKind
 from clustertune.model.trial import AttemptId, Ending, EndReason, Report
@@ -116,6 +116,9 @@ class Agent:
         except Crashed as error:
             attempt.error = str(error) or "the simulated program failed"
             self._end(attempt, EndReason.RAISED, 0.0)
+        except Infeasible as error:
+            attempt.error = str(error)
+            self._end(attempt, EndReason.INFEASIBLE, 0.0)
         else:
             attempt.plan = self._timeline.at(self._timeline.now + step[1] / self._speed, self._report, attempt)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+SPEEDS = (1e-6, 1e6)
+"""Of a machine, the slowest and the fastest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,8 +18,10 @@ class Machine:
     start_s: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.slots < 1 or self.speed <= 0 or self.start_s < 0:
-            raise ValueError(f"a machine has slots, a positive speed and a start of 0 s or more, found {self}")
+        slowest, fastest = SPEEDS
+        if self.slots < 1 or not slowest <= self.speed <= fastest or not 0 <= self.start_s < math.inf:
+            speeds = f"a speed from {slowest:g} to {fastest:g}"
+            raise ValueError(f"a machine has slots, {speeds} and a start of 0 s or more, found {self}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

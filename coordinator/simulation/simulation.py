@@ -107,6 +107,8 @@ class Simulation:
         if (limit_s := self._definition.stop.time_s) is not None:
             self._timeline.at(limit_s, self._tick)
         self._meter.experiment = experiment
+        if not getattr(self._task, "tells_why", True):
+            experiment.failure_kind = ""  # whatever fails, nobody can say that it failed as others did
         with _rare_collections():
             self._timeline.run(lambda: bool(experiment.active) or not experiment.state.ended)
         if experiment.fault:

@@ -17,6 +17,7 @@ from clustertune.model.trial import Config, Value
 Step = tuple[int, float, Mapping[str, float]]
 """A resource level, the seconds that it took on a machine of speed 1 since the level before, and what was reported."""
 
+_LONGEST_STEP_S = 1e9
 _WORD = 2**64 - 1
 _NORMAL = NormalDist()
 
@@ -25,14 +26,21 @@ class Crashed(Exception):
     """The simulated program fails here, and reports no more."""
 
 
+class Infeasible(Exception):
+    """The simulated program says here that its configuration cannot be used, and reports no more."""
+
+
 class Task(Protocol):
-    """What is tuned. Everything is a function of the arguments: the same call gives the same answer."""
+    """What is tuned. Everything is a function of the arguments: the same call gives the same answer.
+
+    One that does not know why trials crash has ``tells_why = False``: its crashes are never taken for one and the same.
+    """
 
     @property
     def space(self) -> Space: ...
 
     def curve(self, config: Config, seed: int) -> Iterator[Step]:
-        """The reports of a trial, level by level. May raise Crashed where the program would."""
+        """The reports of a trial, level by level. May raise Crashed, or Infeasible, where the program would."""
         ...
 
 
@@ -77,6 +85,12 @@ class Climb:
         benchmark, step_s = self.benchmark, self.benchmark.step_s(config)
         for resource in range(1, benchmark.max_resource + 1):
             yield resource, step_s, {benchmark.metric: self.sign * benchmark.loss(config, resource, seed)}
+
+
+def check_step(seconds: float) -> None:
+    """Raises ValueError where it is not how long a step may take."""
+    if not 0 < seconds <= _LONGEST_STEP_S:
+        raise ValueError(f"step_seconds is a number above 0, and at most {_LONGEST_STEP_S:g}, found {seconds:g}")
 
 
 def key_of(config: Mapping[str, Value], *more: object) -> int:

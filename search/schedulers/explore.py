@@ -9,7 +9,7 @@ from clustertune.model.space import Space
 from clustertune.model.trial import Config, Value
 
 FACTORS = (0.8, 1.2)
-"""By which a number is multiplied, as in Jaderberg et al. 2017."""
+"""By which a number is multiplied, as in Jaderberg et al. 2017: the one leads towards zero, the other away from it."""
 
 _DRAWS = 100
 """So often another change is drawn where the constraints allow none of those before."""
@@ -48,11 +48,15 @@ def _neighbour(choice: Choice, value: Value, step: int) -> Value:
 
 
 def _scaled(parameter: Float | Int, value: float, factor: float) -> float | int:
-    wanted = value * factor
+    """``value`` times ``factor``, within the bounds; in steps, it moves by one at least, as 1.2 times 2 is 2 in whole
+    numbers. Zero times anything is zero: in steps, a factor above 1 leads upwards from there, one below 1 downwards.
+    """
+    wanted = min(max(value * factor, parameter.low), parameter.high)
     step = parameter.step or (1 if isinstance(parameter, Int) else None)
     if step is None:
-        return min(max(wanted, parameter.low), parameter.high)
-    # By one step at least: 1.2 times 2 is 2 in whole numbers.
+        return wanted
+    up = (factor > 1) == (value >= 0)
     index, count = round((value - parameter.low) / step), parameter.count or 1
-    steps = round((wanted - value) / step) or (1 if wanted > value else -1)
-    return parameter.read(parameter.low + min(max(index + steps, 0), count - 1) * step)
+    index = min(max(index + (round((wanted - value) / step) or (1 if up else -1)), 0), count - 1)
+    # The grid's own values are decimal: 6 * 0.05 is 0.30000000000000004 in binary, and beyond a bound of 0.3.
+    return parameter.low + index * step if isinstance(parameter, Int) else parameter.at((index + 0.5) / count)

@@ -5,7 +5,9 @@ https://doi.org/10.1145/3097983.3098043), section 3.2.2: at step s a trial is st
 strictly worse than the median of the running averages of the other trials' objectives up to s. The paper counts
 completed trials only; here every trial counts that has reported at s, since else none of the first ones, as many as
 there are slots, could ever be stopped. A trial is compared with those that reported at the same level: programs should
-report at the same levels, as at every epoch.
+report at the same levels, as at every epoch. The paper knows no losses that are not finite: here a running average is
+that of the finite ones, and infinite where there are none; a trial that has reported no finite loss is worse than any
+that has, also where most others have none either.
 """
 
 from __future__ import annotations
@@ -44,10 +46,10 @@ class _Curve:
     reports: int = 0
 
     def add(self, loss: float) -> float:
-        """The running average. A loss that is not finite makes it infinite for good."""
-        loss = loss if math.isfinite(loss) else math.inf
-        self.best, self.total, self.reports = min(self.best, loss), self.total + loss, self.reports + 1
-        return self.total / self.reports
+        """The running average of what is finite; infinite where nothing is."""
+        if math.isfinite(loss):
+            self.best, self.total, self.reports = min(self.best, loss), self.total + loss, self.reports + 1
+        return self.total / self.reports if self.reports else math.inf
 
 
 class MedianStopping(EveryLevel):
@@ -63,13 +65,17 @@ class MedianStopping(EveryLevel):
         self._min_trials = options.min_trials
         self._curves: defaultdict[int, _Curve] = defaultdict(_Curve)
         self._averages: defaultdict[int, RunningMedian] = defaultdict(RunningMedian)
+        self._sound: set[int] = set()  # levels where somebody had an average that is finite
 
     def on_report(self, trial: int, resource: int, loss: float) -> Decision:
         """STOP where its best is strictly worse than the median of those that reported at this level before."""
         curve, others = self._curves[trial], self._averages[resource]
         average = curve.add(loss)
-        worse = len(others) >= self._min_trials and curve.best > others.value
+        sound = resource in self._sound
+        worse = len(others) >= self._min_trials and (curve.best > others.value or (curve.best == math.inf and sound))
         others.add(average)
+        if average < math.inf:
+            self._sound.add(resource)
         return Decision.STOP if self._reach(trial, resource) and worse else Decision.CONTINUE
 
     def on_end(self, trial: int, state: TrialState) -> None:

@@ -113,14 +113,16 @@ class PopulationBased:
 
     @staticmethod
     def problems(
-        options: PopulationBasedOptions, *, min_resource: int, max_resource: int | None
+        options: PopulationBasedOptions, *, trials: int | None = None, min_resource: int, max_resource: int | None
     ) -> list[tuple[str, str]]:
         """(option, message) for what stands in the way; an empty option means the scheduler as a whole."""
         del min_resource
         problems = maximum_problem("population-based", max_resource)
-        if int(options.population * options.quantile) < 1:
-            least = f"{options.quantile:g} of {options.population} trials is less than one, so that none would copy"
-            problems.append(("quantile", f"{least}; raise population or quantile"))
+        few = trials is not None and trials < options.population
+        members = options.population if trials is None else min(options.population, trials)
+        if int(members * options.quantile) < 1:
+            least = f"{options.quantile:g} of {members} trials is less than one, so that none would copy"
+            problems.append(("quantile", f"{least}; raise {'trials' if few else 'population'} or quantile"))
         if max_resource is not None and options.interval is not None and options.interval >= max_resource:
             message = f"found {options.interval}, and the maximum is {max_resource}: trials would never be compared"
             problems.append(("interval", message))

@@ -72,6 +72,15 @@ def test_the_same_time_for_each_however_many_trials_that_is(cli: Cli) -> None:
     assert len({one["simulations"][0]["trials"] for one in told["strategies"]}) > 1
 
 
+def test_what_auto_stands_for_is_chosen_for_the_experiments_own_trials_whatever_the_time(cli: Cli) -> None:
+    path = cli.experiment(CURVES, more="resource: {name: epoch}\nscheduler: auto\nsearcher: auto\n")
+    told = json.loads(cli("simulate", path, "--slots", "2", "--seeds", "1", "--time", "10m", "--json").stdout)
+    assert (
+        told["strategies"][0]["strategy"] == "random + fifo"
+    )  # for its 4 trials; without a limit it would be bayesian
+    assert told["strategies"][0]["simulations"][0]["trials"] > 4
+
+
 def test_an_earlier_experiment_is_replayed_by_name_and_by_folder(cli: Cli) -> None:
     path = cli.experiment(CURVES, more="resource: {name: epoch, max: 4}\nscheduler: {type: fifo}\n")
     cli("tune", path)
@@ -93,8 +102,17 @@ def test_an_earlier_experiment_is_replayed_by_name_and_by_folder(cli: Cli) -> No
         (("--task", "curves", "--recorded", "x"), "--task and --recorded exclude each other"),
         (("--recorded", "nothing"), "there is no experiment called 'nothing'"),
         (("--only-recorded",), "--only-recorded is for recorded trials"),
-        (("--searcher", "rndom"), "did you mean 'random'"),
-        (("--speeds", "fast"), "--speeds takes positive numbers, as in 1,0.5, but got 'fast'"),
+        (("--searcher", "rndom"), "--searcher: there is no searcher called 'rndom'; did you mean 'random'"),
+        (("--scheduler", "ashaa"), "--scheduler: there is no scheduler called 'ashaa'; did you mean 'asha'"),
+        (("--scheduler", "{type: asha, reduction_factor: 1}"), "--scheduler: reduction_factor: must be at least 2"),
+        (("--set", "scheduler=ashaa"), "--set: scheduler: there is no scheduler called 'ashaa'"),
+        (("--time", "soon"), "--time: 'soon' is not a duration"),
+        (
+            ("--task", "curves:step_seconds=nan"),
+            "task curves: step_seconds is a number above 0, and at most 1e+09, found nan",
+        ),
+        (("--speeds", "1,inf"), "--speeds takes numbers from 1e-06 to 1e+06, as in 1,0.5, but got '1,inf'"),
+        (("--speeds", "fast"), "--speeds takes numbers from 1e-06 to 1e+06, as in 1,0.5, but got 'fast'"),
         (("--machines", "9"), "--machines 9 is more than --slots 4"),
         (("--trial-start", "soon"), "--trial-start"),
         (("--set", "trials"), "--set takes path=value"),

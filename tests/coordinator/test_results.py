@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sqlite3
 from pathlib import Path
@@ -52,9 +53,21 @@ def test_a_populations_schedule_is_written_as_its_replay_and_a_plot_need_it(tmp_
     assert problems == []
 
 
+def test_of_a_clone_is_written_whose_it_is_and_where_it_went_on(tmp_path: Path) -> None:
+    world = submitted({"type": "population-based", "population": 6, "interval": 1}, trials=6, slots=6)
+    world = drive(world, loss, slots=6)
+    trials = world.experiment().trials
+    rows = list(csv.DictReader((files(tmp_path, world) / "trials.csv").read_text().splitlines()))
+    assert list(rows[0])[6:] == ["cloned_from", "begins_at", "lr"]
+    assert [row["cloned_from"] for row in rows] == ["" if t.parent is None else str(t.parent) for t in trials]
+    assert [int(row["begins_at"]) for row in rows] == [t.origin.resource if t.origin else 0 for t in trials]
+    assert {row["begins_at"] == "0" for row in rows} == {True, False}
+
+
 def test_an_experiment_without_clones_has_no_schedule(tmp_path: Path) -> None:
     folder = files(tmp_path, drive(submitted({"type": "asha"}), loss))
     assert (folder / "results.json").exists()
+    assert (folder / "trials.csv").read_text().splitlines()[0] == "trial,state,attempts,resource,value,elapsed_s,lr"
     assert not (folder / "schedule.json").exists()
 
 

@@ -205,6 +205,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_line(write: Write) -> None:
         ("space.n", "{type: choice, values: [1], when: [lr]}", "expected a mapping such as {solver: sgd}"),
         ("space.args", "{type: choice, values: [1, 2]}", "stands for all the parameters"),
         ("space.value", "{type: choice, values: [1, 2]}", "trials.csv has a column 'value' already"),
+        ("space.begins_at", "{type: choice, values: [1, 2]}", "trials.csv has a column 'begins_at' already"),
         ("space.a b", "{type: choice, values: [1, 2]}", "is no name of a parameter"),
         ("objective.metric", "step", "'step' is the resource, too"),
         ("objective.metric", "val_accuracy", "Write goal: maximize, or goal: minimize"),

@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from clustertune.coordinator.simulation.task import Step, key_of, normal, uniform
+from clustertune.coordinator.simulation.task import Step, check_step, key_of, normal, uniform
 from clustertune.model.space import Space
 from clustertune.model.trial import LARGEST_LEVEL, Config
 
 _WAVES = 24
+_LARGEST_NOISE = 10.0
 _NEVER = LARGEST_LEVEL + 1
 _FLOOR, _FALL, _SPEED, _LATE, _WILD, _COST = range(6)
 """The functions of the configuration that make a curve."""
@@ -60,6 +61,9 @@ class Curves:
         for name in ("misleading", "late", "diverging"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share from 0 to 1, found {getattr(self, name)}")
+        if not 0 <= self.noise <= _LARGEST_NOISE:
+            raise ValueError(f"noise is a number from 0 to {_LARGEST_NOISE:g}, found {self.noise:g}")
+        check_step(self.step_seconds)
         dimensions = len(self.space.dimensions)
         object.__setattr__(self, "_waves", [self._draw_waves(function, dimensions) for function in range(6)])
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from clustertune.coordinator.simulation.task import Step, key_of, normal
+from clustertune.coordinator.simulation.task import Step, check_step, key_of, normal
 from clustertune.model.parameters import Float
 from clustertune.model.space import Space
 from clustertune.model.trial import Config
@@ -74,6 +74,7 @@ class Hartmann:
     def __post_init__(self) -> None:
         if self.dimensions not in _A:
             raise ValueError(f"there are Hartmann functions of 3 and of 6 dimensions, found {self.dimensions}")
+        check_step(self.step_seconds)
         names = [f"x{number}" for number in range(self.dimensions)]
         object.__setattr__(self, "space", Space({name: Float(0.0, 1.0) for name in names}))
 

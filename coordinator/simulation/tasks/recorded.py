@@ -1,10 +1,11 @@
 """An earlier experiment stands in for training: its recorded curves, read back from its result files.
 
-A configuration that was tried reports what was recorded, exactly. Any other reports what the nearest tried one did: the
-distance is Euclidean in the coordinates of the search space, where a category, or a parameter that one of the two
-lacks, is 1 apart. Beyond its last recorded level a trial that had been stopped stays at its last value: what it would
-have become, nobody knows, and nothing is invented. The files hold a trial's time and not that of each report: levels
-share it evenly.
+A configuration that was tried reports what was recorded, exactly, and fails or proves infeasible where it did then.
+Any other reports what the nearest tried one did: the distance is Euclidean in the coordinates of the search space,
+where a category, or a parameter that one of the two lacks, is 1 apart. Beyond its last recorded level a trial that had
+been stopped stays at its last value: what it would have become, nobody knows, and nothing is invented. A clone that
+went on from another trial's checkpoint is left out: what its configuration does from the beginning was not seen. The
+files hold a trial's time and not that of each report: levels share it evenly; nor do they say why a trial failed.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from clustertune.coordinator.simulation.task import Crashed, Step
+from clustertune.coordinator.simulation.task import Crashed, Infeasible, Step
 from clustertune.model.errors import Mistake
 from clustertune.model.parameters import Choice, Parameter
 from clustertune.model.space import Space
 from clustertune.model.trial import Config, TrialState
 
-_OWN_TRIALS = ("trial", "state", "attempts", "resource", "value", "elapsed_s")
+_OWN_TRIALS = ("trial", "state", "attempts", "resource", "value", "elapsed_s", "cloned_from", "begins_at")
 _OWN_REPORTS = ("trial", "attempt", "resource")
-_FAILED = (TrialState.FAILED.value, TrialState.INFEASIBLE.value)
 _LEAST_S = 0.001
 """Times are recorded in milliseconds; a trial that took none of them is taken to have taken one."""
 
@@ -36,17 +37,24 @@ class RecordedTrial:
     reports: Sequence[tuple[int, Mapping[str, float]]]
     elapsed_s: float
     failed: bool
+    infeasible: bool = False
 
 
 @dataclass(slots=True)
 class Recorded:
-    """Trials of an earlier experiment as a task, over the space of the one that is simulated."""
+    """Trials of an earlier experiment as a task, over the space of the one that is simulated.
+
+    ``left_out`` counts those that are not of that space, ``clones`` those that did not train from the beginning.
+    """
+
+    tells_why: ClassVar[bool] = False
 
     space: Space
     metric: str
     max_resource: int
     trials: Sequence[RecordedTrial]
     left_out: int = 0
+    clones: int = 0
     _points: list[list[float | None]] = field(init=False)
     _nearest: dict[str, RecordedTrial] = field(init=False, default_factory=dict)
 
@@ -54,7 +62,7 @@ class Recorded:
         self._points = [self._point(trial.config) for trial in self.trials]
 
     def curve(self, config: Config, seed: int) -> Iterator[Step]:
-        """What the nearest recorded trial reported; raises Crashed where it had failed."""
+        """What the nearest recorded trial reported; raises Crashed or Infeasible where it had ended so."""
         del seed
         trial = self.nearest(config)
         levels = trial.reports[-1][0] if trial.reports else 1
@@ -64,6 +72,8 @@ class Recorded:
             before = resource
         if trial.failed:
             raise Crashed("the recorded trial failed here")
+        if trial.infeasible:
+            raise Infeasible("the recorded trial was infeasible here")
         for resource in range(before + 1, self.max_resource + 1):
             yield resource, level_s, trial.reports[-1][1]
 
@@ -98,19 +108,21 @@ def _apart(parameter: Parameter, left: float | None, right: float | None) -> flo
 def read_recorded(
     trials_csv: str, reports_csv: str, *, space: Space, metric: str, max_resource: int | None = None
 ) -> Recorded:
-    """From the text of both files. Trials whose configuration is not one of ``space`` are left out, and counted.
+    """From the text of both files. What is left out is counted: clones, and configurations that ``space`` lacks.
 
     Raises Mistake where the recorded space is another one, the metric was not reported, or nothing is left.
     """
     rows = list(csv.DictReader(io.StringIO(trials_csv)))
     _check_names(list(rows[0]) if rows else [], space, next(csv.reader(io.StringIO(reports_csv)), []))
     curves = _curves(reports_csv, metric)
-    found = [_trial(row, curves.get(row["trial"], []), space) for row in rows]
-    trials = [trial for trial in found if trial is not None and (trial.reports or trial.failed)]
+    whole = [row for row in rows if row.get("begins_at", "0") == "0"]
+    found = [_trial(row, curves.get(row["trial"], []), space) for row in whole]
+    trials = [trial for trial in found if trial is not None and (trial.reports or trial.failed or trial.infeasible)]
     if not any(trial.reports for trial in trials):
-        raise Mistake(f"none of the {len(rows)} recorded trials can be used: no report of one that is in the space")
+        none = "no report of one that is in the space and trained from the beginning"
+        raise Mistake(f"none of the {len(rows)} recorded trials can be used: {none}")
     top = max_resource or max(trial.reports[-1][0] for trial in trials if trial.reports)
-    return Recorded(space, metric, top, trials, left_out=found.count(None))
+    return Recorded(space, metric, top, trials, left_out=found.count(None), clones=len(rows) - len(whole))
 
 
 def _check_names(columns: Sequence[str], space: Space, reported: Sequence[str]) -> None:
@@ -155,7 +167,8 @@ def _trial(
         return None
     if space.check(config) or any(space.is_active(name, config) != (name in config) for name in space.names):
         return None
-    return RecordedTrial(config, reports, float(row["elapsed_s"]), row["state"] in _FAILED)
+    failed, infeasible = (row["state"] == state.value for state in (TrialState.FAILED, TrialState.INFEASIBLE))
+    return RecordedTrial(config, reports, float(row["elapsed_s"]), failed, infeasible)
 
 
 def _read(parameter: Parameter, text: str) -> bool | int | str | float:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any, NoReturn
+
 from clustertune.coordinator.core import commands as c
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core.snapshots import best_trial
+from clustertune.coordinator.core.state import Kept
 from clustertune.model.checkpoint import SavedKind
+from clustertune.model.instance import Inventory
 from clustertune.model.trial import EndReason, ExperimentState, TrialState
 from tests.coordinator.core.promoting import RUNGS, promoted
-from tests.coordinator.core.world import World
+from tests.coordinator.core.world import World, check
 
 
 def test_of_a_running_trial_the_newest_is_kept_and_older_ones_go_once_it_is_stored() -> None:
@@ -253,6 +257,34 @@ def test_on_a_slow_line_a_newer_checkpoint_waits_until_the_one_before_is_stored(
     assert [kept.ref.digest for kept in world.trial(0).kept] == ["0-1", "0-3"]
     world.stored("0-3", "digits:0:1")
     assert [kept.ref.digest for kept in world.trial(0).kept] == ["0-3"]
+
+
+class Unseen(list[Kept]):
+    """Nobody may look at what is in it."""
+
+    def __iter__(self) -> NoReturn:
+        raise AssertionError("looked at what a trial keeps that has nothing to do with it")
+
+
+def test_what_one_trial_saves_has_nobody_look_at_what_all_others_keep() -> None:
+    world = World()
+    world.submit(trials=2, checkpoints={"disk": "1GiB"})
+    world.join(slots=2)
+    for trial in (0, 1):
+        world.ran(trial)
+        world.stored(world.save(trial, 1), f"digits:{trial}:1")
+    kept = world.trial(0).kept
+    world.trial(0).kept = Unseen(kept)  # it stands for the thousands that schedulers pause
+    saved: dict[str, Any] = {"kind": SavedKind.CHECKPOINT, "wanted": True, "size_bytes": 1}
+    attempt = {"attempt": "digits:1:1", "instance": "local-0", "epoch": 1}
+    for digest, level in (("1-1", 2), ("1-3", 3)):
+        world.core.handle(e.CheckpointSaved(**attempt, **saved, digest=digest, resource=level), world.now)
+        world.core.handle(e.CheckpointStored(attempt="digits:1:1", digest=digest), world.now)  # type: ignore[arg-type]
+    machine = Inventory(cpus=2, memory_bytes=2**30, slots=2)
+    world.core.handle(e.AgentConnected(instance="local-0", epoch=1, inventory=machine), world.now)
+    world.trial(0).kept = kept
+    assert [(kept.ref.digest, kept.stored) for kept in world.trial(1).kept] == [("1-3", True)]
+    check(world.core)
 
 
 def test_a_trial_that_is_paused_has_its_last_one_stored_at_once() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -217,7 +217,14 @@ def check(core: Core) -> None:
             assert (trial.number in experiment.heirs) == (trial.parent is not None and not trial.state.ended), trial
             parents = {experiment.trials[heir].parent for heir in experiment.heirs}
             assert not (trial.state.ended and trial.kept) or trial.number in {*experiment.winners, *parents}, trial
-        assert experiment.copies == Counter(kept.ref.digest for kept in experiment.all_kept())
+            assert (trial.number in experiment.senders) == any(k.ordered and not k.stored for k in trial.kept), trial
+        holders = defaultdict[str, set[int]](set)
+        for trial in experiment.trials:
+            for kept in trial.kept:
+                holders[kept.ref.digest].add(trial.number)
+        assert experiment.copies == holders
+        stored = {kept.ref.digest: kept.ref.size_bytes for kept in experiment.all_kept() if kept.stored}
+        assert experiment.stored_bytes == sum(stored.values())
         assert sum(experiment.counts.values()) == len(experiment.trials)
         assert experiment.limit is None or len(experiment.trials) - experiment.clones <= experiment.limit
         assert len(set(experiment.pending)) == len(experiment.pending)

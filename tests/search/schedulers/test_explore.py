@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clustertune.model.space import Choice, Constant, Float, Int, Ordinal, Parameter, Space
-from clustertune.search.schedulers.explore import explore
+from clustertune.search.schedulers.explore import FACTORS, _scaled, explore
 
 MIXED = Space(
     {
@@ -40,6 +40,12 @@ def near(parameter: Parameter, value: object, times: int = 60) -> set[object]:
         (Int(1, 100), 10, {8, 12}),
         (Int(1, 100), 2, {1, 3}),  # 1.6 and 2.4 would both be 2 again
         (Int(1, 100), 1, {1, 2}),
+        (Int(0, 100), 0, {0, 1}),  # 0 times anything is 0
+        (Int(-10, 0), 0, {-1, 0}),
+        (Int(-10, 10), 0, {-1, 1}),
+        (Int(-10, 10), -2, {-3, -1}),
+        (Float(0.0, 1.0, step=0.1), 0.0, {0.0, 0.1}),
+        (Float(-1e308, 1e308, step=1e307), 1e307, {0.0, 2e307}),
         (Int(0, 100, step=10), 50, {40, 60}),
         (Float(0.0, 1.0, step=0.1), 0.5, {0.4, 0.6}),
         (Choice(("a", "b", "c")), "b", {"a", "c"}),
@@ -49,6 +55,25 @@ def near(parameter: Parameter, value: object, times: int = 60) -> set[object]:
 )
 def test_each_value_moves_to_a_neighbour(parameter: Parameter, value: object, moved: set[object]) -> None:
     assert near(parameter, value) == moved
+
+
+STEPPED = [
+    Float(low, round(low + steps * step, 10), step=step)
+    for low in (0.0, 0.05, 0.1, 0.3, 1.0, -0.3, -1.0)
+    for step in (0.01, 0.05, 0.1, 0.25, 0.3, 0.7)
+    for steps in (1, 2, 3, 6, 9, 14, 23)
+]
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_in_steps_every_value_moves_along_the_grid_towards_zero_or_away_from_it(factor: float) -> None:
+    for parameter in STEPPED:
+        grid = list(parameter.grid(0))
+        for index, value in enumerate(grid):
+            up = (factor > 1) == (value >= 0)
+            moved = grid.index(_scaled(parameter, value, factor))
+            end = index == (len(grid) - 1 if up else 0)
+            assert moved == index if end else (moved > index if up else moved < index), (parameter, value)
 
 
 def test_values_are_drawn_anew_as_often_as_was_said() -> None:

@@ -52,13 +52,29 @@ def test_nobody_is_stopped_before_the_grace_or_with_few_others_or_at_the_end() -
     assert median.on_report(3, 10, 9.0) is CONTINUE
 
 
-def test_a_curve_with_a_hole_counts_as_infinitely_bad_from_there_on() -> None:
+def test_a_hole_in_a_curve_leaves_the_average_of_the_rest() -> None:
     median = scheduler()
-    assert curve(median, 0, 1.0, math.nan, 1.0) == [CONTINUE] * 3
+    assert curve(median, 0, 1.0, math.nan, 3.0) == [CONTINUE] * 3
     assert curve(median, 1, 1.0, 1.0, 1.0) == [CONTINUE] * 3
-    # At 3 the median of 1 and infinity is infinite: nothing is worse.
-    assert curve(median, 2, 0.5, 5.0, 5.0) == [CONTINUE] * 3
-    assert curve(median, 3, math.nan) == [STOP]
+    # At 3 the averages are 2 and 1.
+    assert curve(median, 2, 0.9, math.inf, 1.6) == [CONTINUE] * 3
+    assert median.on_report(3, 3, 1.6) is STOP
+
+
+def test_a_level_at_which_nobody_reports_a_number_does_not_switch_it_off() -> None:
+    median = scheduler(grace=3)
+    stopped = [trial for trial in range(20) if STOP in curve(median, trial, math.nan, *([float(trial)] * 8))]
+    assert stopped == list(range(2, 20))
+
+
+def test_who_reports_no_number_at_all_is_stopped_as_soon_as_one_of_enough_others_did() -> None:
+    median = scheduler(min_trials=3)
+    assert [curve(median, trial, math.nan) for trial in range(5)] == [[CONTINUE]] * 5
+    assert curve(median, 5, 9.0) == [CONTINUE]
+    # The median of the others is infinite, and one of them is not.
+    assert curve(median, 6, -math.inf) == [STOP]
+    assert curve(median, 7, 1e9) == [CONTINUE]
+    assert curve(scheduler(min_trials=3), 0, math.nan) == [CONTINUE]
 
 
 def test_every_level_is_wanted_and_nothing_is_paused() -> None:

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from clustertune.definition.loading import inspect_experiment
 from clustertune.model.space import Float, Space
 from clustertune.model.trial import TrialState
 from clustertune.search.contracts import Clone, Decision, ResumeTrial, StartNew, Wait
@@ -161,11 +162,26 @@ def test_what_it_cannot_work_with_is_said_with_a_remedy() -> None:
     registry = Registry.default()
     assert registry.scheduler_pauses("population-based", {})
 
-    def problems(limit: int | None, **options: object) -> list[str]:
-        found = registry.scheduler_problems("population-based", options, min_resource=1, max_resource=limit)
+    def problems(limit: int | None, trials: int | None = None, **options: object) -> list[str]:
+        found = registry.scheduler_problems(
+            "population-based", options, trials=trials, min_resource=1, max_resource=limit
+        )
         return [option for option, _ in found]
 
     assert problems(None) == [""]
     assert problems(10, population=3) == ["quantile"]
     assert problems(10, interval=10) == ["interval"]
     assert problems(10) == []
+
+
+def test_so_few_trials_that_none_would_copy_are_refused() -> None:
+    def told(trials: str) -> str:
+        written = (
+            "name: few\nrun: {call: 'a:b'}\nspace: {x: {type: float, low: 0, high: 1}}\nobjective: {metric: loss}\n"
+            f"resource: {{name: epoch, max: 10}}\nscheduler: population-based\nsearcher: random\n{trials}\n"
+        )
+        return "\n".join(map(str, inspect_experiment(written, registry=Registry.default()).problems))
+
+    assert "0.25 of 3 trials is less than one, so that none would copy; raise trials or quantile" in told("trials: 3")
+    assert told("trials: 4") == told("trials: 20") == ""
+    assert told("trials: unlimited\nstop: {time: 1h}") == ""

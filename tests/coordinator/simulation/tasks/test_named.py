@@ -33,6 +33,16 @@ def test_curves_fit_every_space_and_take_options() -> None:
         ("curves:lat=1", "no option of task curves called 'lat'; did you mean 'late'"),
         ("curves:number=x", "number takes an integer, found 'x'"),
         ("curves:late=2", "late is a share from 0 to 1, found 2.0"),
+        ("curves:late=nan", "late is a share from 0 to 1, found nan"),
+        ("curves:noise=nan", "noise is a number from 0 to 10, found nan"),
+        ("curves:noise=-0.1", "noise is a number from 0 to 10, found -0.1"),
+        ("curves:noise=1e9", "noise is a number from 0 to 10"),
+        *(
+            (f"{task}:step_seconds={seconds}", f"{task}: step_seconds is a number above 0, .*, found {seconds}")
+            for task in ("curves", "hartmann3")
+            for seconds in ("-1", "0", "nan", "inf")
+        ),
+        ("curves:step_seconds=1e308", "step_seconds is a number above 0, and at most 1e.09"),
         ("hartmann3:difficulty=worse", "no difficulty called 'worse'"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 
 from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.simulation.conditions import Conditions
-from clustertune.coordinator.simulation.task import Crashed
+from clustertune.coordinator.simulation.task import Crashed, Infeasible
 from clustertune.coordinator.simulation.tasks.recorded import read_recorded
 from clustertune.model.errors import Mistake
 from clustertune.model.parameters import Choice, Float, Int
@@ -59,6 +59,41 @@ def test_one_that_failed_fails_again() -> None:
     assert next(curve)[2]["loss"] == 0.9
     with pytest.raises(Crashed, match="the recorded trial failed here"):
         next(curve)
+
+
+def small(states: str, begins_at: str = "") -> tuple[str, str]:
+    """Trials of one report each, the value of trial n is n, its x n / 10; ``states`` are their first letters."""
+    words = {"c": "completed", "f": "failed", "i": "infeasible"}
+    column = "cloned_from,begins_at," if begins_at else ""
+    trials = f"trial,state,attempts,resource,value,elapsed_s,{column}x\n"
+    reports = "trial,attempt,resource,loss\n"
+    for n, state in enumerate(states):
+        level = begins_at[n : n + 1]
+        lineage = f"{'' if level == '0' else 0},{level}," if level else ""
+        trials += f"{n},{words[state]},1,9,{n},3.0,{lineage}{n / 10}\n"
+        reports += f"{n},1,{9 if level else 1},{n}\n" if state != "f" else ""
+    return trials, reports
+
+
+def test_one_that_was_infeasible_is_so_again_and_nothing_that_failed_ends_the_whole() -> None:
+    task = read_recorded(*small("ffffic"), space=definition().space, metric="loss")
+    curve = task.curve({"x": 0.4}, seed=0)
+    assert next(curve)[2]["loss"] == 4
+    with pytest.raises(Infeasible):
+        next(curve)
+    initial = [dict(trial.config) for trial in task.trials]
+    watched = watch(definition(initial=initial, trials=6, resource={"name": "epoch", "max": 1}), task)
+    ends = [fact.state.value for _, fact in watched.of(f.AttemptEnded) if fact.state.ended]
+    assert sorted(ends) == ["completed", *["failed"] * 4, "infeasible"]
+    assert watched.outcome.value == 5
+
+
+def test_clones_that_went_on_from_anothers_checkpoint_are_left_out_and_counted() -> None:
+    task = read_recorded(*small("cccc", begins_at="0708"), space=definition().space, metric="loss")
+    assert [trial.config for trial in task.trials] == [{"x": 0.0}, {"x": 0.2}]
+    assert (task.clones, task.left_out) == (2, 0)
+    with pytest.raises(Mistake, match="trained from the beginning"):
+        read_recorded(*small("cc", begins_at="77"), space=definition().space, metric="loss")
 
 
 def test_another_configuration_reports_what_the_nearest_did() -> None:
