@@ -73,7 +73,7 @@ def works(definition: ExperimentDefinition, registry: Registry) -> None:
     made = registry.make_searcher(
         searcher.type, searcher.options, space=definition.space, seed=definition.seed, initial=definition.initial
     )
-    assert made.suggest(0)
+    assert made.propose(1) if hasattr(made, "propose") else made.suggest(0)
     registry.make_scheduler(
         scheduler.type,
         scheduler.options,
