@@ -106,6 +106,9 @@ class MultiFidelity:
         crowds out of the rungs what chance found."""
         if self._options.random_share is not None:
             return self._options.random_share
+        from clustertune.search.searchers.scalarization import weigh
+
+        weigh(past)  # of several losses each proposal leaves the one behind that it made of them
         low, high = _FORETOLD
         trust = (foretold(past) - low) / (high - low)
         return 1.0 - (1.0 - _LEAST_SHARE) * min(1.0, max(0.0, trust))

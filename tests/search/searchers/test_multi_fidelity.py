@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from clustertune.model.space import Float, Int, Space
+from clustertune.search.searchers.foretelling import foretold
 from clustertune.search.searchers.multi_fidelity import MultiFidelity, MultiFidelityOptions, _place
 
 LINE = Space({"x": Float(0.0, 1.0)})
@@ -76,6 +77,24 @@ def test_proposals_depend_on_what_was_told_alone() -> None:
     asked_before.propose(7)
     assert asked_before.propose(5) == taught(make()).propose(5)
     assert asked_before.propose(5)[:2] == asked_before.propose(2)
+
+
+def test_with_several_losses_too_what_was_asked_before_does_not_matter() -> None:
+    def told() -> MultiFidelity:
+        searcher = make()
+        for trial in range(24):
+            x = (trial * 7 % 24 + 0.5) / 24
+            searcher.created(trial, {"x": x})
+            for level in (1, 3):
+                # Of the first loss a level foretells the next one, of the second it does not.
+                searcher.observe_all(trial, level, (x, (trial * level * 5 % 24) / 24), 0.0)
+        return searcher
+
+    asked_before = told()
+    for _ in range(6):
+        asked_before.propose(1)
+        assert asked_before.propose(8) == told().propose(8)
+        assert 0.0 < foretold(asked_before._search.past) < 1.0
 
 
 def test_of_thousands_of_reports_those_at_the_top_are_learned_from_first() -> None:
