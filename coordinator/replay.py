@@ -18,8 +18,6 @@ from clustertune.model.trial import Config, ExperimentState, TrialState
 from clustertune.search.contracts import Clone, NoConfig, ResumeTrial, StartNew, StopPausedTrial
 
 _STOOD_IN = ("initial", "earlier", "design", "fill-in")
-_PASSED_OVER = 8
-"""Proposals of one answer that no trial came of (their like was tried meanwhile), before one is held to be missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +172,9 @@ class _Slow:
             self._searcher.tell(ahead.told[max(0, self._told) : fact.observations])
             self._told, self._used, self._proposed = fact.observations, 0, []
         self._used += 1
-        for count in (self._used, 2 * self._used + _PASSED_OVER):
+        # Proposals are passed over whose like was tried meanwhile: as many as trials began since, at most.
+        since = sum(name == "created" for name, *_ in ahead.told[fact.observations :])
+        for count in (self._used, self._used + since):
             if fact.config not in self._proposed and len(self._proposed) < count:
                 self._proposed = self._searcher.propose(count)
         if fact.config in self._proposed:

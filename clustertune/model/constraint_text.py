@@ -72,6 +72,8 @@ class Sentence:
 
     text: str
     tree: ast.expr
+    known: Collection[str] = ()
+    """The names of parameters."""
     _names: dict[ast.AST, str | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def name(self, node: ast.AST) -> str | None:
@@ -85,7 +87,11 @@ class Sentence:
         if isinstance(node, ast.Attribute):
             before, after = self.name(node.value), self.shown(node).rpartition(".")[2].strip()
             return None if before is None else f"{before}.{after}"
-        return self.shown(node).strip("`") if isinstance(node, ast.Name) else None
+        if not isinstance(node, ast.Name):
+            return None
+        written = self.shown(node).strip("`")
+        # Where nothing is called as it was written, the parser's reading stands.
+        return node.id if written not in self.known and node.id in self.known else written
 
     def names(self) -> set[str]:
         """Every parameter that is named."""
@@ -118,7 +124,7 @@ def read_sentence(text: str, known: Collection[str]) -> Sentence:
     # The parser need not know the names: they are read where the parser found them. It counts bytes.
     plain = _QUOTED.sub(lambda match: match[0] if match[1] is None else "_" * len(_encoded(match[0])), line)
     lead = len(plain) - len(plain.lstrip())
-    sentence = Sentence(line[lead:], _parse(plain[lead:], known))
+    sentence = Sentence(line[lead:], _parse(plain[lead:], known), known)
     _check(sentence, sentence.tree, known, DEEPEST)
     return sentence
 

@@ -25,14 +25,24 @@ def fitting(config: object, space: Space) -> Config:
     """
     if type(config) is dict and _fits(config, space):
         return config
-    return _made_fitting(config, space)
+    try:
+        return _made_fitting(config, space)
+    except Unfit:
+        raise
+    except Exception as error:  # foreign objects may raise anything wherever they are touched
+        raise Unfit(f"it cannot be read: {type(error).__name__}") from error
 
 
 def whole_number(value: object) -> int:
     """Raises Unfit."""
-    found = plain(value)
+    try:
+        found = plain(value)
+    except Unfit:
+        raise
+    except Exception as error:  # as above
+        raise Unfit(f"a whole number is wanted, and this cannot be read: {type(error).__name__}") from error
     if type(found) is not int:
-        raise Unfit(f"a whole number is wanted, found {shown(value)}")
+        raise Unfit(f"a whole number is wanted, found {shown(found)}")
     return found
 
 
@@ -48,7 +58,7 @@ def plain(value: object) -> Value:
         item: Any = value.item()  # type: ignore[attr-defined]
         if type(item) in _PLAIN and bool(item == value):
             return item  # type: ignore[no-any-return]
-    except (AttributeError, TypeError, ValueError):
+    except Exception:  # noqa: BLE001, S110 - torch, too, has tensors of several items that raise what they like
         pass
     raise Unfit(f"{shown(value)} of type {type(value).__name__} is no number, text, true or false")
 
@@ -78,6 +88,8 @@ def _made_fitting(config: object, space: Space) -> Config:
         raise Unfit("a configuration is wanted, which maps names to values")
     found: dict[str, Value] = {}
     for name, value in config.items():
+        if not isinstance(name, str):
+            raise Unfit(f"{shown(name)} is no parameter's name")
         try:
             found[name] = plain(value)
         except Unfit as error:

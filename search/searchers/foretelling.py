@@ -20,12 +20,15 @@ _FEWEST = 8
 """Of fewer comparisons in all nothing follows."""
 
 
-def foretold(past: Past) -> float:
+def foretold(past: Past) -> float | None:
     """From -1 to 1: Spearman's rank correlation of levels with the next higher ones, averaged over the trials compared.
 
-    About 1 where who leads early leads late, as in most training; about 0 where early losses are noise, or mislead;
-    0 while too little is known.
+    About 1 where who leads early leads late, as in most training; about 0 where early losses are noise, or mislead. 1
+    where all trials report at one and the same level, which has nothing to foretell. None while too little is known.
     """
+    reports = [known.losses for known in past.trials.values() if known.losses and not known.failed]
+    if len(reports) >= _FEWEST and len({level for losses in reports for level in losses}) == 1:
+        return 1.0
     compared, total = 0, 0.0
     for low, high in _compared(past):
         ranks = _ranks(low), _ranks(high)
@@ -34,7 +37,7 @@ def foretold(past: Past) -> float:
         except StatisticsError:  # fewer than two, or all the same
             continue
         compared += len(low)
-    return total / compared if compared >= _FEWEST else 0.0
+    return total / compared if compared >= _FEWEST else None
 
 
 def _compared(past: Past) -> Iterator[tuple[list[float], list[float]]]:
@@ -47,11 +50,12 @@ def _compared(past: Past) -> Iterator[tuple[list[float], list[float]]]:
 
 
 def _spaced(levels: list[int]) -> list[int]:
+    """Where none are that far apart, the lowest and the highest."""
     chosen = levels[:1]
     for level in levels[1:]:
         if level >= _STEP * chosen[-1]:
             chosen.append(level)
-    return chosen
+    return chosen if len(chosen) > 1 else [*chosen, *levels[1:][-1:]]
 
 
 def _ranks(losses: list[float]) -> list[float]:

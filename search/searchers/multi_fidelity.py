@@ -27,6 +27,7 @@ from clustertune.search.searchers.past import Known, Past, best_and_others
 from clustertune.search.searchers.spread import StandIn, key
 
 if TYPE_CHECKING:
+    from clustertune.search.contracts import EarlierExperiment
     from clustertune.search.searchers.model_search import Lesson
     from clustertune.search.searchers.surrogates import Surrogate
 
@@ -36,6 +37,7 @@ _MOST_ROWS = 200
 _MOST_ROWS_OF_TREES = 2000
 
 _LARGEST_POWER = 1000
+_APART = 10**6
 
 _Report = tuple[Known, int, float]
 
@@ -75,9 +77,16 @@ class MultiFidelity:
 
         self._options, self._seed = options, seed
         self._search = search = ModelSearch(space, seed, options.acquisition, self._lesson)
-        self._chance = StandIn(space, seed)
+        # Not the points that stand in where nothing is ready: those are tried by then, and proposals would be lost.
+        self._chance = StandIn(space, seed + _APART)
         self.created, self.forget, self.observe = search.past.created, search.past.forget, search.observe
-        self.earlier, self.observe_all = search.earlier, search.observe_all
+        self.observe_all = search.observe_all
+        self._has_past = False
+
+    def earlier(self, experiments: Sequence[EarlierExperiment]) -> None:
+        """From now on models know what these found. Told before anything else."""
+        self._has_past = any(experiment.trials for experiment in experiments)
+        self._search.earlier(experiments)
 
     @staticmethod
     def design(options: MultiFidelityOptions, *, space: Space) -> int:
@@ -109,8 +118,12 @@ class MultiFidelity:
         from clustertune.search.searchers.scalarization import weigh
 
         weigh(past)  # of several losses each proposal leaves the one behind that it made of them
+        found = foretold(past)
+        if found is None:
+            # What earlier experiments teach is believed as far as it ranks what is known here: Transfer sees to that.
+            return _LEAST_SHARE if self._has_past else 1.0
         low, high = _FORETOLD
-        trust = (foretold(past) - low) / (high - low)
+        trust = (found - low) / (high - low)
         return 1.0 - (1.0 - _LEAST_SHARE) * min(1.0, max(0.0, trust))
 
     def _draw(self, number: int) -> float:

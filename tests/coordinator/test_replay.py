@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -66,6 +68,50 @@ def test_every_decision_of_an_untouched_journal_comes_out_again(scheduler: str, 
     assert len([one for one in checked if one.kind == "proposal"]) >= 25
     begun = [fact for _, fact in facts if isinstance(fact, f.TrialCreated) and fact.parent is None]
     assert len([one for one in checked if one.kind == "start"]) == len(begun)
+
+
+class _Square:
+    """Two losses of two parameters; of the first, low levels foretell high ones, or nothing does."""
+
+    space = Space({"x": Float(0.0, 1.0), "y": Float(0.0, 1.0)})
+
+    def __init__(self, *, noise: bool) -> None:
+        self._noise = noise
+
+    def curve(self, config: Mapping[str, Any], seed: int) -> Iterator[tuple[int, float, Mapping[str, float]]]:
+        generator = Random(f"{seed}/{sorted(config.items())}")
+        for level in range(1, 10):
+            error = generator.random() if self._noise else (config["x"] - 0.3) ** 2 + 1 / level
+            yield level, generator.uniform(0.5, 1.5), {"error": error, "size": (config["y"] - 0.7) ** 2 + error / 9}
+
+
+SQUARE = {name: {"type": "float", "low": 0.0, "high": 1.0} for name in ("x", "y")}
+
+
+def test_proposals_that_came_too_late_because_many_stood_in_are_proved_too() -> None:
+    wanted = definition(
+        scheduler={"type": "asha"}, searcher={"type": "multi-fidelity"}, space=SQUARE, trials=200,
+        objective={"metric": "error"}, seed=1,
+    )  # fmt: skip
+    many = Conditions(machines=(Machine(slots=32),), suggest_s=1.0)
+    facts = watch(wanted, _Square(noise=True), many, Registry.default()).facts
+    created = [fact for _, fact in facts if isinstance(fact, f.TrialCreated)]
+    assert {fact.source for fact in created} == {"design", "fill-in", ""}
+    # Chance of its own does not propose what stands in meanwhile.
+    assert sum(fact.source == "" for fact in created) > 100
+    assert [one for one in replayed(facts) if not one.equal] == []
+
+
+def test_proposals_for_several_objectives_are_proved_too() -> None:
+    objectives = [{"metric": name, "goal": "minimize"} for name in ("error", "size")]
+    wanted = definition(
+        scheduler={"type": "asha"}, searcher={"type": "multi-fidelity"}, space=SQUARE, trials=60, objective=None,
+        objectives=objectives,
+    )  # fmt: skip
+    facts = watch(wanted, _Square(noise=False), STORMY, Registry.default()).facts
+    checked = replayed([(now, f.read(*f.write(fact))) for now, fact in facts])
+    assert [one for one in checked if not one.equal] == []
+    assert kinds(checked) >= {"proposal", "standing"}
 
 
 def test_resumptions_and_dismissals_are_decisions_too() -> None:

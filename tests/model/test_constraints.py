@@ -351,3 +351,11 @@ def test_garbage_is_a_mistake_or_a_constraint_and_nothing_else(text: str) -> Non
 def test_the_functions_are_those_of_the_standard_library() -> None:
     for name, (function, _, _) in FUNCTIONS.items():
         assert function is getattr(math, name, None) or function.__name__ == name
+
+
+def test_where_nothing_is_called_as_it_was_written_the_letter_that_python_reads_stands() -> None:
+    """So were constraints read that older journals hold: the micro sign as the Greek letter, a ligature as f and i."""
+    constraint = Constraint("\u00b5 < 0.5 and \ufb01t > 0", {"\u03bc": Float(0.0, 1.0), "fit": Float(0.0, 1.0)})
+    assert set(constraint.names) == {"\u03bc", "fit"}
+    assert constraint.holds({"\u03bc": 0.4, "fit": 0.5}) is True
+    assert constraint.holds({"\u03bc": 0.6, "fit": 0.5}) is False

@@ -55,7 +55,7 @@ def test_a_clone_begins_at_its_parents_level_with_its_own_config(
     definition["initial"] = [{"x": 0.2, "lr": 0.1}, {"x": 0.9, "lr": 0.1}]
     program = tmp_path / "program.py"
     text = program.read_text()
-    program.write_text(text.replace('config["x"]', 'config.get("x", 0.0)').replace('"levels", 9', '"levels", 150'))
+    program.write_text(text.replace('"levels", 9', '"levels", 150'))
     name = machines.submit(tmp_path, **definition)
     machines.wait_for_end(name)
     clones = [fact for fact in machines.facts("TrialCreated", experiment=name) if fact["parent"] is not None]
@@ -63,7 +63,7 @@ def test_a_clone_begins_at_its_parents_level_with_its_own_config(
     for clone in clones:
         placed = next(fact for fact in machines.placed(name) if fact["trial"] == clone["trial"])
         level = placed["checkpoint"]["resource"]
-        assert clone["config"] == {"lr": 0.5}
+        assert clone["config"] == {"x": 0.55, "lr": 0.5}
         assert min(machines.curve(name, clone["trial"])) == level + 1
     check_what_is_left(machines, storage, name)
 

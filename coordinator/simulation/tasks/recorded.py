@@ -115,7 +115,7 @@ def read_recorded(
     rows = list(csv.DictReader(io.StringIO(trials_csv)))
     _check_names(list(rows[0]) if rows else [], space, next(csv.reader(io.StringIO(reports_csv)), []))
     curves = _curves(reports_csv, metric)
-    whole = [row for row in rows if row.get("begins_at", "0") == "0"]
+    whole = [row for row in rows if row.get("begins_at") in (None, "", "0")]
     found = [_trial(row, curves.get(row["trial"], []), space) for row in whole]
     trials = [trial for trial in found if trial is not None and (trial.reports or trial.failed or trial.infeasible)]
     if not any(trial.reports for trial in trials):

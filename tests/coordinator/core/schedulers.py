@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from clustertune.model.space import Space
 from clustertune.model.trial import Config, TrialState
 from clustertune.search.contracts import Clone, Decision, Next, StartNew, StopPausedTrial
 
@@ -18,9 +19,12 @@ class Swapping:
 
     Options = Options
 
-    def __init__(self, *, min_resource: int, max_resource: int | None, seed: int, options: Options) -> None:
+    def __init__(
+        self, *, min_resource: int, max_resource: int | None, seed: int, options: Options, space: Space
+    ) -> None:
         del min_resource, seed, options
         self._max = max_resource or 4
+        self._config: Config = {**space.from_unit([0.5] * len(space.dimensions)), "lr": 0.5}
         self._first: int | None = None
         self._passed: set[int] = set()
         self.children: list[tuple[int, int, int]] = []
@@ -43,8 +47,7 @@ class Swapping:
         del loss
         if self._first is None:
             self._first = trial
-        config: Config = {"lr": 0.5}
-        return Decision.CONTINUE if self._first == trial else Clone(self._first, config)
+        return Decision.CONTINUE if self._first == trial else Clone(self._first, self._config)
 
     def on_clone(self, parent: int, child: int, resource: int) -> None:
         self.children.append((parent, child, resource))

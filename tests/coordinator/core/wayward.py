@@ -18,6 +18,23 @@ from clustertune.search.contracts import Clone, Decision, Next, ResumeTrial, Sta
 
 ROOT = Path(__file__).parents[3]
 
+
+class Untouchable(dict[str, Any]):
+    """As a tensor of several items, and worse."""
+
+    def item(self) -> Any:
+        raise RuntimeError("a Tensor with 2 elements cannot be converted to Scalar")
+
+    def items(self) -> Any:
+        raise RuntimeError("not this time")
+
+    def __iter__(self) -> Any:
+        raise RuntimeError("nor this")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("nor that")
+
+
 ANSWERS: Mapping[str, Callable[[], Any]] = {
     "nothing": lambda: None,
     "text": lambda: "stop",
@@ -35,6 +52,9 @@ ANSWERS: Mapping[str, Callable[[], Any]] = {
     "config without values": dict,
     "config with more": lambda: {"lr": 0.5, "momentum": 0.5},
     "config of arrays": lambda: {"lr": np.array([0.1, 0.2])},
+    "config of tensors": lambda: {"lr": Untouchable()},
+    "config of numbers": lambda: {0: 0.5},  # type: ignore[dict-item]
+    "what raises wherever it is touched": Untouchable,
     "config of NumPy": lambda: {"lr": np.float32(0.5)},
 }
 

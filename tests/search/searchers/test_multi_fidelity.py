@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from clustertune.model.space import Float, Int, Space
+from clustertune.search.contracts import EarlierExperiment, EarlierTrial
 from clustertune.search.searchers.foretelling import foretold
 from clustertune.search.searchers.multi_fidelity import MultiFidelity, MultiFidelityOptions, _place
 
@@ -94,7 +95,7 @@ def test_with_several_losses_too_what_was_asked_before_does_not_matter() -> None
     for _ in range(6):
         asked_before.propose(1)
         assert asked_before.propose(8) == told().propose(8)
-        assert 0.0 < foretold(asked_before._search.past) < 1.0
+        assert abs(foretold(asked_before._search.past) or 0.0) < 1.0
 
 
 def test_of_thousands_of_reports_those_at_the_top_are_learned_from_first() -> None:
@@ -166,3 +167,20 @@ def test_the_highest_level_is_one_at_which_somebody_diverged_too() -> None:
     lesson = searcher._lesson(searcher._search.past)
     assert lesson.levels is not None
     assert max(lesson.levels) == lesson.levels[-1] == 1.0
+
+
+def test_a_single_level_teaches_it_and_a_past_is_believed_before_levels_were_compared() -> None:
+    single = make()
+    for trial in range(12):
+        single.created(trial, {"x": (trial + 0.5) / 12})
+        single.observe(trial, 9, abs((trial + 0.5) / 12 - 0.6))
+    assert sum(abs(float(config["x"]) - 0.6) < 0.1 for config in single.propose(5)) >= 3
+
+    known = tuple(EarlierTrial(config={"x": n / 40}, share=1.0, loss=abs(n / 40 - 0.6)) for n in range(40))
+    past = make()
+    past.earlier([EarlierExperiment(name="before", trials=known)])
+    for trial, x in enumerate((0.1, 0.3, 0.5, 0.7, 0.9)):
+        past.created(trial, {"x": x})
+        past.observe(trial, 1, abs(x - 0.6))
+        past.observe(trial, 3, abs(x - 0.6))
+    assert sum(abs(float(config["x"]) - 0.6) < 0.1 for config in past.propose(5)) >= 3
