@@ -32,7 +32,9 @@ def raised(who: str, error: Exception, method: str, algorithm: object) -> str:
 def answered(who: str, answer: object, method: str, algorithm: object, trouble: str) -> str:
     """``algorithm`` answered in ``method`` what nobody can use; ``trouble`` says why."""
     code: Any = getattr(getattr(algorithm, method, None), "__code__", None)
-    return f"{who} answered {_shown(answer)} in {method}{_at(code, code.co_firstlineno) if code else ''}: {trouble}"
+    return (
+        f"{who} answered {shown_anyhow(answer)} in {method}{_at(code, code.co_firstlineno) if code else ''}: {trouble}"
+    )
 
 
 def trace(error: Exception) -> str:
@@ -40,11 +42,12 @@ def trace(error: Exception) -> str:
     return "".join(traceback.format_exception(error))[-_LONGEST_TRACE:]
 
 
-def _shown(answer: object) -> str:
+def shown_anyhow(answer: object) -> str:
+    """Itself, in a message, where it lets itself be shown."""
     try:
         return shown(answer)
     except Exception:  # noqa: BLE001 - its repr() may be the next thing that is wrong with it
-        return f"what is of type {type(answer).__name__}"
+        return f"<{type(answer).__name__}>"
 
 
 def _line(error: Exception, algorithm: object) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from clustertune.model.parameters import Float, shown
 from clustertune.model.space import Space
 from clustertune.model.trial import Config, Value
+from clustertune.search.blame import shown_anyhow
 
 _PLAIN = frozenset({bool, int, float, str})
 _EXACTLY: tuple[tuple[type, Any], ...] = ((int, int.__int__), (float, float.__float__), (str, str.__str__))
@@ -35,12 +36,7 @@ def fitting(config: object, space: Space) -> Config:
 
 def whole_number(value: object) -> int:
     """Raises Unfit."""
-    try:
-        found = plain(value)
-    except Unfit:
-        raise
-    except Exception as error:  # as above
-        raise Unfit(f"a whole number is wanted, and this cannot be read: {type(error).__name__}") from error
+    found = plain(value)
     if type(found) is not int:
         raise Unfit(f"a whole number is wanted, found {shown(found)}")
     return found
@@ -60,7 +56,7 @@ def plain(value: object) -> Value:
             return item  # type: ignore[no-any-return]
     except Exception:  # noqa: BLE001, S110 - torch, too, has tensors of several items that raise what they like
         pass
-    raise Unfit(f"{shown(value)} of type {type(value).__name__} is no number, text, true or false")
+    raise Unfit(f"{shown_anyhow(value)} of type {type(value).__name__} is no number, text, true or false")
 
 
 def _fits(config: Mapping[str, Any], space: Space) -> bool:
@@ -89,7 +85,7 @@ def _made_fitting(config: object, space: Space) -> Config:
     found: dict[str, Value] = {}
     for name, value in config.items():
         if not isinstance(name, str):
-            raise Unfit(f"{shown(name)} is no parameter's name")
+            raise Unfit(f"{shown_anyhow(name)} is no parameter's name")
         try:
             found[name] = plain(value)
         except Unfit as error:

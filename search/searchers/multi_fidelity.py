@@ -136,8 +136,8 @@ class MultiFidelity:
         most = _MOST_ROWS if kind == "gp" else _MOST_ROWS_OF_TREES
         reports = sorted(past.finite(), key=lambda report: (-report[1], report[2]))
         worthless = list(past.worthless())[-most // 4 :]
-        bottom = reports[-1][1] if reports else 1
-        top = max([bottom, *(level for _, level, _ in reports[:1]), *(level for _, level in worthless)])
+        levels = [level for _, level, _ in reports]
+        bottom, top = min(levels, default=1), max([*levels, *(level for _, level in worthless)], default=1)
         reports = self._chosen(reports, most, past.told)
         reached = [*(level for _, level, _ in reports), *(level for _, level in worthless)]
         return Lesson(

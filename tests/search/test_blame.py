@@ -65,7 +65,7 @@ def test_a_long_message_is_cut_and_the_trace_ends_with_the_error() -> None:
 
 def test_an_answer_that_cannot_be_shown_is_told_by_its_type() -> None:
     said = blame.answered("it", Unspeakable(), "here", Ours(), "no")
-    assert said == f"it answered what is of type Unspeakable in here (test_blame.py, line {line_of('here', 0)}): no"
+    assert said == f"it answered <Unspeakable> in here (test_blame.py, line {line_of('here', 0)}): no"
 
 
 def test_what_has_no_source_is_told_without_a_line() -> None:

@@ -158,7 +158,7 @@ def test_a_clone_of_nobody_or_of_nothing_fails_the_experiment(answer: str, told:
         ("config without values", "lr: is missing"),
         ("config with more", "momentum: no such parameter"),
         ("config of arrays", "of type ndarray is no number, text, true or false"),
-        ("config of tensors", "cannot be read: RuntimeError"),
+        ("config of tensors", "lr: <Untouchable> of type Untouchable is no number, text, true or false"),
         ("config of numbers", "0 is no parameter's name"),
         ("what raises wherever it is touched", "cannot be read: RuntimeError"),
         ("nothing", "a configuration is wanted, which maps names to values"),
