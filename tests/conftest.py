@@ -27,6 +27,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# What the shell says of threads would reach the trials, which are told so by us.
+os.environ.pop("OMP_NUM_THREADS", None)
+
+
 class TestHome:
     """``path`` is CLUSTERTUNE_HOME. Processes that belong to it are found by their environment or arguments."""
 
