@@ -221,7 +221,7 @@ class Checkpoints:
 
 def start_from(experiment: Experiment, trial: Trial) -> tuple[CheckpointRef | None, Kept | None]:
     """Where the trial's next attempt begins, and who holds that; None and None: at the beginning."""
-    if not experiment.definition.resource.cumulative:
+    if not experiment.cumulative:
         return None, None
     own = trial.newest()
     if own is not None:

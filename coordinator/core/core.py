@@ -108,21 +108,22 @@ class Core:
         self._handlers[type(event)](event)
         if self._desk.fold.unusable:
             self._experiments.give_up_unusable()
-        if not self._leaving:
-            self._look_around(event, step)
-        return step
-
-    def _look_around(self, event: e.Happening, step: Step) -> None:
-        """What a report changes of its own trial, and nearly all of them do no more, gives nobody anything to start."""
+        if self._leaving:
+            return step
+        # What a report changes of its own trial, and nearly all of them do no more, gives nobody anything to start.
         kind, facts = type(event), step.facts
         if self._slots.starved or kind not in _OF_ONE_TRIAL or (facts and not _ITS_OWN.issuperset(map(type, facts))):
-            self._slots.fill()
-            if self._desk.fold.unusable:
-                self._experiments.give_up_unusable()
-            self._suggestions.ask()
-            self._fleet.size()
+            self._look_around()
         elif facts and kind is e.Reported:
             self._suggestions.ask()
+        return step
+
+    def _look_around(self) -> None:
+        self._slots.fill()
+        if self._desk.fold.unusable:
+            self._experiments.give_up_unusable()
+        self._suggestions.ask()
+        self._fleet.size()
 
     def _submitted(self, event: e.Submitted) -> None:
         self._experiments.submitted(event)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from clustertune.coordinator.core.algorithms import Algorithms
-from clustertune.coordinator.core.commands import Command, ReportRow, Step
+from clustertune.coordinator.core.commands import Command, Step
 from clustertune.coordinator.core.facts import Fact
 from clustertune.coordinator.core.fold import Fold
 from clustertune.coordinator.core.line import Line
@@ -31,16 +31,14 @@ class Desk:
 
     def emit(self, fact: Fact) -> None:
         self.step.facts.append(fact)
-        self.fold.apply(fact, self.now)
-        if (tell := TELLERS.get(type(fact))) is not None:
+        kind = type(fact)
+        self.fold.ways[kind](fact, self.now)
+        if (tell := TELLERS.get(kind)) is not None:
             experiment = self.state.experiments[fact.experiment]  # type: ignore[union-attr] # it is one that has one
             self.say(experiment, *tell(experiment, fact))
 
     def command(self, command: Command) -> None:
         self.step.commands.append(command)
-
-    def row(self, row: ReportRow) -> None:
-        self.step.reports.append(row)
 
     def say(self, experiment: Experiment, level: str, kind: str, text: Words, trial: int | None = None) -> None:
         """A line for people. Ids begin at the time of day in milliseconds, so that they grow across restarts too."""

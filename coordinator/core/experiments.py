@@ -151,10 +151,8 @@ class Experiments:
         self._desk.emit(f.StopOrdered(experiment=experiment.name, trial=trial.number, reason=reason))
         self._desk.command(StopAttempt(instance=attempt.instance, attempt=attempt.id, reason=reason))
 
-    def check_best(self, experiment: Experiment) -> None:
-        target = experiment.definition.stop.target
-        reached = target is not None and experiment.best_loss <= experiment.sign * target
-        if target is not None and reached and experiment.best_violation <= 0.0:
+    def check_best(self, experiment: Experiment, target: float) -> None:
+        if experiment.best_loss <= experiment.sign * target and experiment.best_violation <= 0.0:
             self.finish(experiment, ExperimentState.COMPLETED, f"the target {target:g} is reached")
 
     def give_up(self, experiment: Experiment, ending: Ending) -> None:

@@ -58,7 +58,7 @@ class Fold:
         self._failed = failed or (lambda fact: self._algorithm_failed(fact, 0.0))
         self._algorithms = algorithms
         self._env, self._secrets = env, secrets
-        self._apply: dict[type, Callable[[Any, float], None]] = {
+        self.ways: dict[type, Callable[[Any, float], None]] = {
             f.ExperimentCreated: self._experiment_created,
             f.ExperimentChanged: self._experiment_changed,
             f.AlgorithmFailed: self._algorithm_failed,
@@ -89,7 +89,7 @@ class Fold:
         return lambda fact, now: apply(self.state, fact)  # noqa: ARG005 - one shape for all
 
     def apply(self, fact: f.Fact, now: float) -> None:
-        self._apply[type(fact)](fact, now)
+        self.ways[type(fact)](fact, now)
 
     def replay(self, fact: f.Fact, now: float) -> Decision | Clone | None:
         """Applies a recorded fact; returns what the scheduler would decide today, where it was asked and answers.

@@ -36,8 +36,7 @@ class Slots:
                 hungry.remove(experiment)
 
     def _start_one(self, experiment: Experiment) -> bool:
-        parallel = experiment.definition.parallel
-        if parallel is not None and len(experiment.active) >= parallel:
+        if experiment.parallel is not None and len(experiment.active) >= experiment.parallel:
             return False
         room = self._place(experiment)
         if room is None:

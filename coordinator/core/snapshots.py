@@ -192,7 +192,7 @@ def row(experiment: Experiment, trial: Trial, now: float) -> TrialRow:
         violation=trial.measured.violation if trial.measured is not None else 0.0,
         front=trial.number in experiment.front,
         cloned_from=trial.parent,
-        begins_at=begins_at(trial) if experiment.definition.resource.cumulative else 0,
+        begins_at=begins_at(trial) if experiment.cumulative else 0,
     )
 
 

@@ -127,8 +127,9 @@ class Experiment:
     ``untidy``: transfers may have left something in the storage; ``first``: how many configurations of earlier
     experiments come after the user's own; ``objectives`` are there where one loss does not say what a report is worth;
     ``front``: where there are several, the trials that keep the constraints and that no other beats. ``metric``,
-    ``takes_last`` and ``top`` (the highest level) are the definition's. ``fault``: what an algorithm did that none is
-    asked any more, with its ``trace``; ``absent``: why they could not even be made.
+    ``takes_last``, ``top`` (the highest level), ``target``, ``limit`` (of trials), ``parallel`` and ``cumulative`` are
+    the definition's. ``fault``: what an algorithm did that none is asked any more, with its ``trace``; ``absent``: why
+    they could not even be made.
     """
 
     name: str
@@ -183,12 +184,17 @@ class Experiment:
     metric: str = field(init=False)
     takes_last: bool = field(init=False)
     top: int | None = field(init=False)
+    target: float | None = field(init=False)
+    limit: int | None = field(init=False)
+    parallel: int | None = field(init=False)
+    cumulative: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        # Every report asks for them, and to look them up in the definition takes five times as long.
-        objective = self.definition.objective
+        # Every report or every trial asks for them, and to look them up in the definition takes five times as long.
+        definition, objective = self.definition, self.definition.objective
         self.metric, self.takes_last = objective.metric, objective.take == "last"
-        self.top = self.definition.resource.max
+        self.top, self.cumulative = definition.resource.max, definition.resource.cumulative
+        self.target, self.limit, self.parallel = definition.stop.target, definition.trials, definition.parallel
 
     @property
     def winners(self) -> tuple[int, ...]:
@@ -200,10 +206,6 @@ class Experiment:
         """Whether there are several objectives."""
         return self.objectives is not None and self.objectives.several
 
-    @property
-    def limit(self) -> int | None:
-        return self.definition.trials
-
     def elapsed_s(self, now: float) -> float:
         """How long it has been running, pauses and absences of the coordinator left out."""
         return self.ran_s + (now - self.running_since if self.running_since is not None else 0.0)
@@ -213,8 +215,7 @@ class Experiment:
 
     def left_to_create(self) -> float:
         """How many configurations the searcher may still propose."""
-        limit = self.definition.trials
-        return math.inf if limit is None else limit - (len(self.trials) - self.clones)
+        return math.inf if self.limit is None else self.limit - (len(self.trials) - self.clones)
 
     def mean_attempt_s(self) -> float:
         """How long attempts took so far; 0 before the first has ended."""

@@ -50,7 +50,7 @@ class Suggestions:
     def _slots(self, experiment: Experiment) -> int:
         rooms = (i.room for i in self._desk.state.instances.values() if i.room is not None)
         slots = sum(room.slots_for(experiment.demand) for room in rooms)
-        return min(slots, experiment.definition.parallel or slots)
+        return min(slots, experiment.parallel or slots)
 
     def suggested(self, event: e.Suggested) -> None:
         experiment = self._desk.state.experiments[event.experiment]

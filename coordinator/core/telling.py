@@ -16,7 +16,10 @@ def tell_scheduler(experiment: Experiment, what: str, *arguments: object) -> Non
 
 def tell_report(experiment: Experiment, fact: f.RungReached) -> None:
     """The searcher learns what a report was worth."""
-    _observe(experiment, fact.trial, fact.resource, fact.loss, fact.measured)
+    if fact.measured is None:
+        experiment.searcher.observe(fact.trial, fact.resource, fact.loss)  # as nearly always
+    else:
+        _observe(experiment, fact.trial, fact.resource, fact.loss, fact.measured)
 
 
 def _observe(experiment: Experiment, trial: int, resource: int, loss: float, measured: Measured | None) -> None:

@@ -67,7 +67,7 @@ class Trials:
             loss = None if measured is None else measured.losses[0] if measured.finite else math.nan
         # A later attempt repeats steps that an earlier one had taken: they are kept, and counted once.
         observed = trial.resource is None or report.resource > trial.resource
-        self._desk.row(
+        self._desk.step.reports.append(
             ReportRow(
                 experiment.name,
                 trial.number,
@@ -104,7 +104,8 @@ class Trials:
             self._value(experiment, trial, report.resource, loss)
         if trial.target is not None and report.resource >= trial.target:
             self._decide(experiment, trial, attempt, report.resource, math.nan if loss is None else loss, measured)
-        self._experiments.check_best(experiment)
+        if experiment.target is not None:
+            self._experiments.check_best(experiment, experiment.target)
 
     def _value(self, experiment: Experiment, trial: Trial, resource: int, loss: float) -> None:
         trial.last_loss = loss

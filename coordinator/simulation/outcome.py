@@ -65,21 +65,25 @@ class Meter:
     events: int = 0
     results: int = 0
     interruptions: int = 0
-    _held: int = 0
+    held: int = 0
     _since_s: float = 0.0
     _compute_s: float = 0.0
     _best: int | None = None
     _best_loss: float = math.inf
     _path: list[Incumbent] = field(default_factory=list)
 
+    @property
+    def ended(self) -> bool:
+        return self.experiment is not None and self.experiment.state.ended
+
     def note(self, now: float, step: Step) -> None:
         """An event was handled at ``now``. Nothing holds a slot before ``experiment`` is set."""
         self.events += 1
         if now > self._since_s:
-            self._compute_s += self._held * (now - self._since_s)
+            self._compute_s += self.held * (now - self._since_s)
             self._since_s = now
         if (experiment := self.experiment) is not None:
-            self._held = len(experiment.active)
+            self.held = len(experiment.active)
             if step.reports:
                 self.results += len(step.reports)
                 if experiment.best_loss != self._best_loss or experiment.best != self._best:

@@ -110,7 +110,8 @@ class Simulation:
         if not getattr(self._task, "tells_why", True):
             experiment.failure_kind = ""  # whatever fails, nobody can say that it failed as others did
         with _rare_collections():
-            self._timeline.run(lambda: bool(experiment.active) or not experiment.state.ended)
+            self._timeline.over = experiment.state.ended
+            self._timeline.run()
         if experiment.fault:
             raise Mistake(experiment.fault)
         if not experiment.state.ended:
@@ -121,6 +122,8 @@ class Simulation:
         now = self._timeline.now
         step = self._core.handle(event, now)
         self._meter.note(now, step)
+        if not self._meter.held and self._meter.ended:
+            self._timeline.over = True
         if self._on_fact is not None:
             for fact in step.facts:
                 self._on_fact(now, fact)

@@ -10,13 +10,16 @@ Planned = tuple[float, int, Callable[[Any], None], Any]
 
 
 class Timeline:
-    """Virtual time. ``now`` is that of what happens now, in seconds from 0; ``plan`` is its number."""
+    """Virtual time. ``now`` is that of what happens now, in seconds from 0; ``plan`` is its number.
+
+    Once ``over`` is set, nothing happens any more."""
 
     def __init__(self) -> None:
         self.now, self.plan = 0.0, 0
         self._heap: list[Planned] = []
         self._number = 0
         self._uneventful = 0
+        self.over = False
 
     def at(self, time_s: float, action: Callable[[Any], None], subject: Any = None) -> int:
         """Plans ``action(subject)``; the number tells this plan from others."""
@@ -32,10 +35,10 @@ class Timeline:
         self._uneventful += 1
         self.at(time_s, self._happen_sometime, (action, subject))
 
-    def run(self, goes_on: Callable[[], bool]) -> None:
-        """Lets one thing after the other happen while ``goes_on()``, until nothing that matters is to come."""
+    def run(self) -> None:
+        """Lets one thing after the other happen, until nothing that matters is to come."""
         heap = self._heap
-        while len(heap) > self._uneventful and goes_on():
+        while not self.over and len(heap) > self._uneventful:
             self.now, self.plan, action, subject = heappop(heap)
             action(subject)
 
