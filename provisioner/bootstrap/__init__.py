@@ -1,0 +1,1 @@
+"""From a machine with sshd and Python to a working agent, over one SSH connection."""
