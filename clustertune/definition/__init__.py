@@ -2,7 +2,7 @@
 
 from clustertune.definition.algorithms import AUTO, Registry
 from clustertune.definition.automatic import with_algorithms_chosen
-from clustertune.definition.cluster import ClusterDefinition, Providers
+from clustertune.definition.cluster import ClusterDefinition
 from clustertune.definition.experiment import ExperimentDefinition
 from clustertune.definition.loading import (
     Inspected,
@@ -15,6 +15,7 @@ from clustertune.definition.loading import (
 )
 from clustertune.definition.pausing import saves_when_asked
 from clustertune.definition.program import check_program, interpreter_problem
+from clustertune.definition.providers import Providers
 from clustertune.definition.schema import json_schema
 from clustertune.definition.sections import AlgorithmChoice
 

@@ -159,7 +159,7 @@ def _known(kind: Kind, registry: Registry) -> str:
 
 def options_model(options: type[Any]) -> type[Section]:
     """A section with the fields of an options dataclass."""
-    hints = get_type_hints(options)
+    hints = get_type_hints(options, include_extras=True)
     columns: dict[str, Any] = {field.name: _column(field, hints[field.name]) for field in fields(options)}
     model: type[Section] = create_model(options.__name__, __base__=Section, **columns)
     return model

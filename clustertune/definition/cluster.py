@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import Field, PrivateAttr, ValidationError, model_serializer, model_validator
 
@@ -12,43 +11,7 @@ from clustertune.definition.document import Document
 from clustertune.definition.fields import EnvironmentValue, PositiveDuration, Section, Text, Words
 from clustertune.definition.origin import Origin
 from clustertune.definition.translation import translate
-from clustertune.model.errors import DefinitionMistake, NoSuchName
-
-
-class Providers(Protocol):
-    """Where machines come from: names, and the options of each. Raises a Mistake for a name that cannot be used."""
-
-    def provider_names(self) -> Sequence[str]: ...
-    def provider_options(self, name: str) -> type[Any]:
-        """A frozen dataclass; the metadata of its fields holds doc, and as wanted minimum, maximum, examples."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class LocalOptions:
-    """This machine itself."""
-
-    slots: int | None = field(
-        default=None,
-        metadata={
-            "doc": "How many trials run at once here, whatever their CPUs. Default: as many as fit.",
-            "minimum": 1,
-            "examples": [4],
-        },
-    )
-
-
-class BuiltInProviders:
-    """The providers of this version."""
-
-    def provider_names(self) -> Sequence[str]:
-        return ["local"]
-
-    def provider_options(self, name: str) -> type[Any]:
-        """Raises NoSuchName."""
-        if name != "local":
-            raise NoSuchName("provider", name, self.provider_names())
-        return LocalOptions
+from clustertune.model.errors import DefinitionMistake
 
 
 class ClusterDefinition(Section):
@@ -60,6 +23,12 @@ class ClusterDefinition(Section):
         examples=["workstation"],
     )
     provider: Words = Field(default="local", description="Where the machines come from.", examples=["local"])
+    setup: list[Words] = Field(
+        default_factory=list,
+        description="Shell commands that make a machine ready, in the workdir; they run again when what they name has "
+        "changed. Not for provider local.",
+        examples=[["pip install -r requirements.txt"]],
+    )
     idle_timeout_s: PositiveDuration = Field(
         default=15.0,
         alias="idle_timeout",
@@ -69,7 +38,8 @@ class ClusterDefinition(Section):
     )
     python: Words | None = Field(
         default=None,
-        description="The interpreter that trials run in, where the experiment names none.",
+        description="The interpreter that trials run in, where the experiment names none; elsewhere a path there. "
+        "Default: the current one here; elsewhere the machine's own, and with setup an environment over it.",
         examples=["/opt/venv/bin/python"],
     )
     storage: Words | None = Field(
@@ -111,6 +81,11 @@ class ClusterDefinition(Section):
         """How many trials run at once on each machine; None: as many as fit."""
         slots: int | None = self.options.get("slots")
         return slots
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether its machines are others than this one, so that programs have to be brought there."""
+        return self.provider != "local"
 
     @property
     def origin(self) -> Origin:

@@ -12,12 +12,14 @@ from pydantic import ValidationError
 from clustertune.definition.algorithms import AUTO, Registry, options_model, resolve_choice
 from clustertune.definition.automatic import with_algorithms_chosen
 from clustertune.definition.checks import environment_problems, experiment_problems, name_problem, valid_name
-from clustertune.definition.cluster import BuiltInProviders, ClusterDefinition, Providers
+from clustertune.definition.cluster import ClusterDefinition
 from clustertune.definition.document import Document, FieldPath, read_document
 from clustertune.definition.experiment import NO_OBJECTIVE, ExperimentDefinition
 from clustertune.definition.fields import found
+from clustertune.definition.hosts import Host
 from clustertune.definition.origin import Origin
 from clustertune.definition.overrides import apply_overrides
+from clustertune.definition.providers import BuiltInProviders, Providers
 from clustertune.definition.storage import storage_problem
 from clustertune.definition.translation import NOT_YET, field_names, translate, unknown_field
 from clustertune.model.errors import DefinitionMistake, Mistake, Problem
@@ -49,7 +51,7 @@ _IN_PARTS = ("space", "run")
 _OWN_FIELDS = frozenset(field_names(ClusterDefinition)) - {"options"}
 """Those of every cluster; the others are its provider's."""
 
-_LATER_PROVIDERS = frozenset({"ssh", "aws", "gcp"})
+_LATER_PROVIDERS = frozenset({"aws", "gcp"})
 
 
 def load_experiment(source: Path | str, *, registry: Registry, overrides: Overrides = ()) -> ExperimentDefinition:
@@ -230,7 +232,7 @@ def _provider_options(name: object, providers: Providers) -> type[Any]:
     if not isinstance(name, str):
         raise Mistake(f"expected the name of a provider, found {found(name)}")
     if name in _LATER_PROVIDERS and name not in providers.provider_names():
-        raise Mistake(f"{name} {NOT_YET}; write local, which is this machine")
+        raise Mistake(f"{name} {NOT_YET}; write local (this machine) or ssh (machines that you can log in to)")
     return providers.provider_options(name)
 
 
@@ -238,8 +240,21 @@ def _cluster_problems(definition: ClusterDefinition) -> Iterable[tuple[FieldPath
     if problem := name_problem(definition.name):
         yield ("name",), problem
     yield from environment_problems(definition.env, definition.secrets)
+    if definition.setup and not definition.elsewhere:
+        yield ("setup",), "is for machines elsewhere; on this one, run the commands yourself, once"
+    yield from _host_problems(definition)
     if definition.storage is not None and (problem := storage_problem(definition.storage)):
         yield ("storage",), problem
+
+
+def _host_problems(definition: ClusterDefinition) -> Iterable[tuple[FieldPath, str]]:
+    hosts = [Host.model_validate(host) for host in definition.options.get("hosts", ())]
+    if not hosts and "hosts" in definition.options:
+        yield ("hosts",), "names no machine"
+    written = [host.written for host in hosts]
+    for index, name in enumerate(written):
+        if name in written[:index]:
+            yield ("hosts", index), f"{name} is there twice; slots says how many trials run at once on a machine"
 
 
 def _with_found(document: Document, problems: Iterable[tuple[FieldPath, str]]) -> Document:

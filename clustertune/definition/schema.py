@@ -8,8 +8,9 @@ from typing import Any, Literal
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from clustertune.definition.algorithms import AUTO, Kind, Registry, names, options_class, options_model
-from clustertune.definition.cluster import BuiltInProviders, ClusterDefinition, Providers
+from clustertune.definition.cluster import ClusterDefinition
 from clustertune.definition.experiment import NAME_PATTERN, ExperimentDefinition
+from clustertune.definition.providers import BuiltInProviders, Providers
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -53,9 +54,13 @@ def _cluster(providers: Providers) -> dict[str, Any]:
     fields.pop("options")
     fields["name"] = _name(fields["name"])
     fields["provider"] = {**fields["provider"], "enum": list(providers.provider_names())}
+    users: dict[str, list[str]] = {}
     for name in providers.provider_names():
         options = _options_schema(providers.provider_options(name))
-        fields |= {option: _mentioning(name, field) for option, field in options["properties"].items()}
+        for option, field in options["properties"].items():
+            others = users.setdefault(option, [])
+            others.append(name)
+            fields[option] = _mentioning(others, field)
     return schema
 
 
@@ -107,5 +112,5 @@ def _required(schema: dict[str, Any]) -> Sequence[str]:
     return required
 
 
-def _mentioning(provider: str, field: dict[str, Any]) -> dict[str, Any]:
-    return {**field, "description": f"{field.get('description', '')} (provider: {provider})".strip()}
+def _mentioning(providers: Sequence[str], field: dict[str, Any]) -> dict[str, Any]:
+    return {**field, "description": f"{field.get('description', '')} (provider: {', '.join(providers)})".strip()}

@@ -21,9 +21,8 @@ NOT_YET = "is not in this version yet"
 
 _LATER_FIELDS: Mapping[str, frozenset[str]] = {
     "ClusterDefinition": frozenset({
-        "region", "zones", "instance_types", "market", "instances", "budget", "image", "workdir", "setup",
-        "coordinator", "disk", "hosts", "user", "port", "identity", "jump", "profile", "subnets", "security_group",
-        "project", "network",
+        "region", "zones", "instance_types", "market", "instances", "budget", "image", "workdir", "coordinator",
+        "disk", "profile", "subnets", "security_group", "project", "network",
     }),
 }  # fmt: skip
 """Fields that the design names and this version does not have."""
