@@ -59,8 +59,10 @@ def test_the_file_gives_the_name(tmp_path: Path) -> None:
 
 def test_clouds_and_their_fields_are_not_in_this_version_yet() -> None:
     assert told("provider: aws\n") == [
-        "<text>:1: provider: aws is not in this version yet; write local (this machine) or ssh "
-        "(machines that you can log in to)"
+        (
+            "<text>:1: provider: aws is not in this version yet; write local (this machine) or ssh "
+            "(machines that you can log in to)"
+        )
     ]
     assert told("name: a\nregion: us-east-1\n") == ["<text>:2: region: is not in this version yet"]
 
