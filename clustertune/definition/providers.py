@@ -47,7 +47,9 @@ class SshOptions:
     user: str | None = field(
         default=None, metadata={"doc": "Who logs in, where a host does not say.", "examples": ["ubuntu"]}
     )
-    port: Port | None = field(default=None, metadata={"doc": "Where sshd listens, where a host does not say."})
+    port: Port | None = field(
+        default=None, metadata={"doc": "Where sshd listens, where a host does not say.", "examples": [2222]}
+    )
     identity: str | None = field(
         default=None,
         metadata={

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core import facts as f
@@ -24,6 +25,15 @@ SLEPT_S = 10.0
 
 LAUNCH_AGAIN_S = (0.5, 2.0, 5.0, 15.0, 60.0)
 """How long to wait after the first, second, … failed launch in a row."""
+
+
+@dataclass(slots=True)
+class _Failing:
+    """A machine that did not come up: how often in a row, when it is tried again, and what was said."""
+
+    times: int = 0
+    again_at: float = 0.0
+    error: str = ""
 
 
 class Fleet:
@@ -48,9 +58,18 @@ class Fleet:
         self._token_hash = token_hash
         self._last_tick: float | None = None
         self._idle_since: float | None = None
-        self._launch_failures = 0
-        self._launch_at = 0.0
-        self.problem = ""
+        self._failing: dict[str, _Failing] = {}
+
+    @property
+    def problem(self) -> str:
+        """What keeps machines from coming up, while something does; of several the first that was noticed."""
+        found = next(iter(self._failing.items()), None)
+        if found is None:
+            return ""
+        others = len(self._failing) - 1
+        and_others = f" (and {others} other machine{'s' if others > 1 else ''})" if others else ""
+        where = f"{found[0]}: " if len(self._instances) > 1 else ""
+        return f"{where}{found[1].error}{and_others}"
 
     def booted(self, event: e.Booted) -> None:
         running = list(self._desk.state.running())
@@ -77,21 +96,22 @@ class Fleet:
         instance = self._desk.state.instances.get(event.instance)
         if instance is None or instance.epoch != event.epoch:
             return
-        self._failed_launch(event.error, retry=event.retry)
+        self._failed_launch(instance.id, event.error, retry=event.retry)
         self._lose(instance, event.error)
 
-    def _failed_launch(self, error: str, *, retry: bool = True) -> None:
-        wait = LAUNCH_AGAIN_S[-1 if not retry else min(self._launch_failures, len(LAUNCH_AGAIN_S) - 1)]
-        self._launch_failures += 1
-        self._launch_at = self._desk.now + wait
-        self.problem = error
+    def _failed_launch(self, instance: str, error: str, *, retry: bool = True) -> None:
+        """A machine that fails is tried later and later, and holds back no other."""
+        failing = self._failing.setdefault(instance, _Failing())
+        failing.again_at = self._desk.now + LAUNCH_AGAIN_S[failing.times if retry else -1]
+        failing.times = min(failing.times + 1, len(LAUNCH_AGAIN_S) - 1)
+        failing.error = error
 
     def agent_connected(self, event: e.AgentConnected) -> None:
         instance = self._desk.state.instances[event.instance]
         instance.connected, instance.away_since = True, None
         if instance.room is None or instance.room.inventory != event.inventory:
             self._desk.emit(f.InstanceReady(instance=event.instance, epoch=event.epoch, inventory=event.inventory))
-        self._launch_failures, self.problem = 0, ""
+        self._failing.pop(event.instance, None)
         for name, number in instance.attempts.values():
             experiment = self._desk.state.experiments[name]
             trial = experiment.trials[number]
@@ -109,8 +129,11 @@ class Fleet:
             self._desk.command(LetGoOn(instance=attempt.instance, attempt=attempt.id, target=trial.target))
 
     def check_demands(self) -> None:
-        """Ends experiments whose trials fit on no machine that there is or can be."""
-        rooms = [i.room.inventory for i in self._desk.state.instances.values() if i.room is not None]
+        """Ends experiments whose trials fit on no machine that there is or can be: one yet to come may be larger."""
+        there = self._desk.state.instances
+        rooms = [i.room.inventory for i in there.values() if i.room is not None]
+        if any(name not in there or there[name].room is None for name in self._instances):
+            return
         for experiment in list(self._desk.state.running()):
             if rooms and (lack := shortage(rooms, experiment.demand)):
                 self._experiments.finish(experiment, ExperimentState.FAILED, lack, failure=lack)
@@ -124,7 +147,7 @@ class Fleet:
         instance = self._desk.state.instances.get(event.instance)
         if instance is not None and instance.epoch == event.epoch:
             if instance.room is None:
-                self._failed_launch(event.reason)
+                self._failed_launch(instance.id, event.reason)
             self._lose(instance, event.reason)
 
     def _lose(self, instance: Instance, reason: str) -> None:
@@ -152,14 +175,16 @@ class Fleet:
             self._release_all("nothing to run")
 
     def _launch_missing(self) -> None:
-        if self._desk.now < self._launch_at:
-            return
         for name in self._instances:
-            if name not in self._desk.state.instances:
+            if name not in self._desk.state.instances and self._may_launch(name):
                 epoch = self._desk.state.epochs[name] + 1
                 token_hash = self._token_hash(name, epoch)
                 self._desk.emit(f.InstanceLaunched(instance=name, epoch=epoch, token_hash=token_hash))
                 self._desk.command(Launch(instance=name, epoch=epoch))
+
+    def _may_launch(self, name: str) -> bool:
+        failing = self._failing.get(name)
+        return failing is None or self._desk.now >= failing.again_at
 
     def leave(self, *, stop_agents: bool) -> None:
         """Lets go of idle machines, or of all there are; what ran on those is lost with them."""

@@ -6,7 +6,7 @@ from clustertune.coordinator.core import commands as c
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core.fleet import LOST_AFTER_S
 from clustertune.model.trial import ExperimentState, TrialState
-from tests.coordinator.core.world import World
+from tests.coordinator.core.world import World, two_machines
 
 
 def test_an_experiment_launches_a_machine_and_fills_its_slots() -> None:
@@ -96,6 +96,29 @@ def test_a_machine_that_will_not_start_is_tried_again_ever_more_slowly() -> None
         world.send(e.Ticked(), after_s=60)
     launches = [x.epoch for x in world.commands if isinstance(x, c.Launch)]
     assert launches == [1, 2, 3, 4]
+
+
+def test_a_machine_that_fails_holds_back_no_other() -> None:
+    world = two_machines()
+    world.submit()
+    world.send(e.LaunchFailed(instance="local-0", epoch=1, error="no", retry=False))
+    assert world.core.launch_problem == "local-0: no"
+    world.send(e.InstanceVanished(instance="local-1", epoch=1, reason="gone"))
+    assert world.core.launch_problem == "local-0: no (and 1 other machine)"
+    world.send(e.Ticked(), after_s=1)
+    assert [(x.instance, x.epoch) for x in world.commands if isinstance(x, c.Launch)][2:] == [("local-1", 2)]
+    world.join(slots=2, instance="local-1", epoch=2)
+    assert world.core.launch_problem == "local-0: no"
+    assert world.started() == ["digits:0:1", "digits:1:1"]
+
+
+def test_a_demand_waits_for_machines_that_are_yet_to_come() -> None:
+    world = two_machines()
+    world.submit(per_trial={"cpus": 64})
+    world.join(slots=None, cpus=2, instance="local-0")
+    assert world.experiment().state is ExperimentState.RUNNING
+    world.join(slots=None, cpus=64, instance="local-1")
+    assert world.started() == ["digits:0:1"]
 
 
 def test_idle_machines_are_let_go() -> None:
