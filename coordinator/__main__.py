@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import hashlib
 import json
 import logging
 import os
@@ -33,8 +34,11 @@ from clustertune.model.clock import SystemClock
 from clustertune.model.errors import ClustertuneError, JournalDamaged, JournalFull
 from clustertune.model.messages import PROTOCOL
 from clustertune.model.version import VERSION
+from clustertune.provisioner.contracts import ProviderSetting
 from clustertune.provisioner.registry import make_provider
 from clustertune.search.registry import Registry
+
+_MARK_CHARS = 8
 
 log = logging.getLogger("clustertune.coordinator")
 
@@ -48,7 +52,7 @@ async def serve(places: Places, *, registry: Registry | None = None, instances: 
         places=places,
         cluster=definition,
         algorithms=registry,
-        provider=make_provider(definition.provider, folder=places.instances),
+        provider=make_provider(definition.provider, _setting(places, definition)),
         journal=journal,
         clock=SystemClock(),
         instances=instances,
@@ -98,6 +102,7 @@ async def serve(places: Places, *, registry: Registry | None = None, instances: 
                     await coordinator.leave(stop_agents=stop_agents)
         for task in running[1:]:
             task.cancel()
+        await coordinator.machines.close()
         agents.close(close_connections=True)
         await files.close()
         await asyncio.wait(running, timeout=5)
@@ -122,6 +127,11 @@ async def _idle(coordinator: Coordinator, ending: asyncio.Event) -> None:
     log.info("nothing runs and nobody asks: leaving")
     ending.set()
     await asyncio.Event().wait()
+
+
+def _setting(places: Places, definition: ClusterDefinition) -> ProviderSetting:
+    mark = hashlib.sha256(places.launch_secret().encode()).hexdigest()[:_MARK_CHARS]
+    return ProviderSetting(cluster=definition.name, folder=places.instances, mark=mark, options=definition.options)
 
 
 def _definition(places: Places) -> ClusterDefinition:

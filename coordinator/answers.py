@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Mapping
 
 from clustertune.coordinator.coordinator import Coordinator
 from clustertune.coordinator.core import events as e
-from clustertune.coordinator.core.snapshots import best_trial, instance_row, row, summary
+from clustertune.coordinator.core.snapshots import best_trial, instance_rows, row, summary
 from clustertune.coordinator.core.state import Experiment
 from clustertune.model.errors import JournalFull, Mistake, NoSuchName
 from clustertune.model.snapshot import BestTrial, ClusterSnapshot, ExperimentSnapshot, Submission, TrialRow
@@ -58,6 +59,23 @@ class Answers:
         if unknown := [str(NoSuchName("experiment", name, known)) for name in wanted if name not in known]:
             raise Mistake(f"warm_start: {'; '.join(unknown)}")
 
+    async def up(self) -> None:
+        """Brings the machines up, before there is anything to run."""
+        self._coordinator.touch()
+        self._coordinator.handle(e.UpAsked())
+        await self._coordinator.committed()
+
+    async def down(self) -> dict[str, str]:
+        """Ends all machines; answers which could not be ended, and why. Raises Mistake while an experiment runs."""
+        self._coordinator.touch()
+        if running := [experiment.name for experiment in self._coordinator.core.state.running()]:
+            raise Mistake(f"{', '.join(running)} is running; `clustertune pause {running[0]}` first")
+        self._coordinator.handle(e.DownAsked())
+        await self._coordinator.committed()
+        await asyncio.sleep(0)  # what was commanded has begun
+        await self._coordinator.machines.settled()
+        return dict(self._coordinator.machines.unended)
+
     async def ask(self, event: e.PauseAsked | e.ResumeAsked | e.StopAsked, secrets: Mapping[str, str]) -> None:
         if secrets:
             self._coordinator.keep_secrets(event.experiment, secrets)
@@ -96,6 +114,6 @@ class Answers:
             pid=pid,
             uptime_s=whole.uptime_s(),
             experiments=tuple(summary(x, cluster=whole.cluster.name, now=now) for x in state.experiments.values()),
-            instances=tuple(instance_row(whole.core, instance) for instance in state.instances.values()),
-            problem=whole.journal.problem or whole.core.launch_problem,
+            instances=instance_rows(whole.core),
+            problem=whole.journal.problem or whole.core.fleet.problem,
         )

@@ -23,20 +23,22 @@ from clustertune.coordinator.core.lineage import schedule
 from clustertune.coordinator.core.snapshots import front, row, snapshot
 from clustertune.coordinator.core.state import Experiment
 from clustertune.coordinator.depot import Depot
+from clustertune.coordinator.furnishing import Furnishing, NoWorkdirs, Workdirs
 from clustertune.coordinator.journal import Entry, Journal
 from clustertune.coordinator.logs import Logs
+from clustertune.coordinator.machines import Machines
 from clustertune.coordinator.places import Places
 from clustertune.coordinator.result_writer import ResultWriter
 from clustertune.coordinator.results import Written
 from clustertune.coordinator.searching import Searching
 from clustertune.definition.cluster import ClusterDefinition
 from clustertune.model.clock import Clock
-from clustertune.model.errors import JournalFull, ProviderError, ProviderFatal
+from clustertune.model.errors import JournalFull
 from clustertune.model.instance import Inventory
 from clustertune.model.messages import (
     Discard,
+    FromCoordinator,
     Go,
-    Leave,
     Numbered,
     Save,
     Start,
@@ -44,7 +46,7 @@ from clustertune.model.messages import (
     Store,
 )
 from clustertune.model.snapshot import ExperimentSnapshot
-from clustertune.provisioner.contracts import LaunchIntent, Provider
+from clustertune.provisioner.contracts import Provider
 
 TICK_S = 1.0
 STUCK_POLL_S = 0.1
@@ -73,9 +75,9 @@ class Coordinator:
         clock: Clock,
         instances: Sequence[str] = (),
     ) -> None:
-        """``instances``: the names of the machines; by default one, named after the provider."""
+        """``instances``: the names of the machines; by default those of the provider."""
         self.places, self.cluster, self.journal = places, cluster, journal
-        self._provider = provider
+        self.provider = provider
         self._clock = clock
         self._base = clock.wall_s() - clock.monotonic_s()
         self.started = clock.monotonic_s()
@@ -84,6 +86,9 @@ class Coordinator:
         self.logs = Logs(places, self.link)
         self.depot = Depot(self)
         self.searching = Searching(self)
+        self.workdirs: Workdirs = NoWorkdirs()
+        self.furnishing = Furnishing(self)
+        self.machines = Machines(self, provider, self.furnishing)
         self.secrets: dict[str, dict[str, str]] = {}
         self._launch_secret = bytes.fromhex(places.launch_secret())
         self.results = ResultWriter(places=places, clock=clock, view=self._written, committed=self.committed)
@@ -94,9 +99,9 @@ class Coordinator:
             algorithms=algorithms,
             env=cluster.env,
             secrets=cluster.secrets,
-            instances=tuple(instances) or (f"{cluster.provider}-0",),
+            instances=tuple(instances or provider.instances()),
             idle_timeout_s=cluster.idle_timeout_s,
-            token_hash=lambda instance, epoch: self.hash(self._token(instance, epoch)),
+            token_hash=lambda instance, epoch: self.hash(self.agent_token(instance, epoch)),
         )
 
     # Beginning and end
@@ -119,7 +124,8 @@ class Coordinator:
         for name, experiment in self.core.state.experiments.items():
             if not (experiment.state.ended and self.results.has_written(name, experiment.state)):
                 self.results.touch(name)
-        await self._look_for_instances()
+        await self.machines.adopt()
+        await self.machines.look()
 
     async def run(self) -> None:
         """Ticks until cancelled."""
@@ -140,8 +146,7 @@ class Coordinator:
 
     async def abandon(self) -> None:
         """The journal is lost: nobody will hear what the agents say, so they end."""
-        with contextlib.suppress(ProviderError):
-            await asyncio.to_thread(self._provider.terminate, list(self.core.state.instances))
+        await self.machines.end_all(list(self.core.state.instances))
 
     def now(self) -> float:
         return self._base + self._clock.monotonic_s()
@@ -221,17 +226,17 @@ class Coordinator:
         for command in step.commands:
             match command:
                 case c.StartAttempt():
-                    self.link.send(command.instance, self._start(command))
+                    self.furnishing.send(command.instance, self._start(command))
                 case c.StopAttempt():
-                    self.link.send(command.instance, Stop(attempt=command.attempt, reason=command.reason))
+                    self.furnishing.send(command.instance, Stop(attempt=command.attempt, reason=command.reason))
                 case c.LetGoOn():
-                    self.link.send(command.instance, Go(attempt=command.attempt, target=command.target))
+                    self.furnishing.send(command.instance, Go(attempt=command.attempt, target=command.target))
                 case c.AskForCheckpoint():
-                    self.link.send(command.instance, Save(attempt=command.attempt))
+                    self.furnishing.send(command.instance, Save(attempt=command.attempt))
                 case c.StoreCheckpoint():
-                    self.link.send(command.instance, Store(attempt=command.attempt, digest=command.digest))
+                    self.furnishing.send(command.instance, Store(attempt=command.attempt, digest=command.digest))
                 case c.DiscardCheckpoints():
-                    self.link.send(command.instance, Discard(attempt=command.attempt, digests=command.digests))
+                    self.furnishing.send(command.instance, Discard(attempt=command.attempt, digests=command.digests))
                 case c.DeleteStored():
                     self._spawn(self.depot.delete(command.experiment, command.digest))
                 case c.TidyStorage():
@@ -243,9 +248,9 @@ class Coordinator:
                 case c.Suggest():
                     self._spawn(self.searching.suggest(command))
                 case c.Launch():
-                    self._spawn(self._launch(command))
+                    self._spawn(self.machines.launch(command))
                 case c.Terminate():
-                    self._spawn(self._terminate(command))
+                    self._spawn(self.machines.terminate(command))
 
     def _start(self, command: c.StartAttempt) -> Start:
         secrets = self.secrets.get(command.experiment)
@@ -260,28 +265,6 @@ class Coordinator:
             checkpoint=command.checkpoint,
         )
 
-    async def _launch(self, command: c.Launch) -> None:
-        intent = LaunchIntent(
-            instance=command.instance,
-            epoch=command.epoch,
-            token=self._token(command.instance, command.epoch),
-            agent_socket=self.places.agent_socket(),
-            files_socket=self.places.files_socket(),
-            slots=self.cluster.slots,
-        )
-        try:
-            await asyncio.to_thread(self._provider.launch, intent)
-        except ProviderError as error:
-            retry = not isinstance(error, ProviderFatal)
-            self.handle(e.LaunchFailed(instance=command.instance, epoch=command.epoch, error=str(error), retry=retry))
-
-    async def _terminate(self, command: c.Terminate) -> None:
-        self.link.send(command.instance, Leave(message=command.reason))
-        try:
-            await asyncio.to_thread(self._provider.terminate, [command.instance])
-        except ProviderError as error:
-            log.error("%s could not be ended: %s", command.instance, error)
-
     def _spawn(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)
         self._tasks.add(task)
@@ -293,6 +276,10 @@ class Coordinator:
         self.secrets[experiment] = dict(secrets)
         for name in secrets:
             os.environ.pop(name, None)
+
+    def secret_values(self) -> dict[str, str]:
+        """Of all experiments, as far as they are known."""
+        return {name: value for known in self.secrets.values() for name, value in known.items()}
 
     # The agents' link
 
@@ -307,35 +294,24 @@ class Coordinator:
         known = self._on_disk.get(instance)
         return known[1] if known is not None and known[0] == epoch else 0
 
+    def deliver(self, instance: str, message: FromCoordinator) -> None:
+        self.link.send(instance, message)
+
     def connected(self, instance: str, epoch: int, inventory: Inventory) -> None:
+        self.furnishing.returned(instance)
         self.handle(e.AgentConnected(instance=instance, epoch=epoch, inventory=inventory))
 
     def disconnected(self, instance: str, epoch: int) -> None:
         self.handle(e.AgentDisconnected(instance=instance, epoch=epoch))
-        self._spawn(self._look_for_instances())
+        self._spawn(self.machines.look())
 
     def received(self, instance: str, epoch: int, message: Numbered, committed: Callable[[], None]) -> None:
         now = self.now()
         step = self.core.handle(as_event(instance, epoch, message), now)
         self.handle_step(step, now, received=(instance, epoch, message.seq), committed=committed)
 
-    def _token(self, instance: str, epoch: int) -> str:
+    def agent_token(self, instance: str, epoch: int) -> str:
         return hmac.digest(self._launch_secret, f"{instance}:{epoch}".encode(), "sha256").hex()
-
-    async def _look_for_instances(self) -> None:
-        """Which machines are gone, as the provider knows; an agent that died is replaced at once."""
-        try:
-            found = {(x.instance, x.epoch) for x in await asyncio.to_thread(self._provider.list)}
-        except ProviderError as error:
-            log.warning("the provider cannot say which machines there are: %s", error)
-            return
-        for instance in list(self.core.state.instances.values()):
-            launched_s = self.now() - instance.launched
-            if (instance.id, instance.epoch) in found or instance.connected or launched_s < TICK_S:
-                continue
-            words = await asyncio.to_thread(self._provider.last_words, instance.id) if instance.room is None else ""
-            reason = "its agent is not running" + (f"; its last words: {words[-500:]}" if words else "")
-            self.handle(e.InstanceVanished(instance=instance.id, epoch=instance.epoch, reason=reason))
 
     # By the clock
 
@@ -346,7 +322,7 @@ class Coordinator:
             await self.searching.rest()
             self.journal.append(Entry(now=self.now()), lambda: None)  # looks whether its file is still there
             if any(not i.connected for i in self.core.state.instances.values()):
-                await self._look_for_instances()
+                await self.machines.look()
 
     def view(self, experiment: Experiment, after: int = 0) -> ExperimentSnapshot:
         """The experiment as it is, on disk or not yet."""

@@ -67,6 +67,17 @@ def _cluster(app: FastAPI, answers: Answers, shutdown: Callable[[bool], None]) -
         found = answers.cluster_snapshot(version=VERSION, protocol=PROTOCOL, pid=os.getpid())
         return JSONResponse(to_plain(found))
 
+    @app.post("/v1/cluster/up")
+    async def up() -> Response:
+        """Brings the machines up, before there is anything to run; idle ones stay for `idle_timeout`."""
+        await answers.up()
+        return JSONResponse({})
+
+    @app.post("/v1/cluster/down")
+    async def down() -> Response:
+        """Ends all machines; answers those that could not be ended, and why."""
+        return JSONResponse({"unended": await answers.down()})
+
     @app.post("/v1/shutdown")
     async def end(request: Request) -> Response:
         """Ends the coordinator; running experiments go on when it is started again.

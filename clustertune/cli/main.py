@@ -7,7 +7,18 @@ from typing import Annotated, NoReturn
 import typer
 
 from clustertune import __version__
-from clustertune.cli import best, boundary, following, insight, looking, replay, setting_up, simulate, steering
+from clustertune.cli import (
+    best,
+    boundary,
+    following,
+    insight,
+    looking,
+    machines,
+    replay,
+    setting_up,
+    simulate,
+    steering,
+)
 
 app = typer.Typer(
     name="clustertune",
@@ -23,6 +34,7 @@ app = typer.Typer(
 
 for command in (
     setting_up.init,
+    machines.up,
     following.tune,
     looking.status,
     following.watch,
@@ -34,6 +46,7 @@ for command in (
     best.best,
     insight.insight,
     looking.list_,
+    machines.down,
     replay.replay,
     simulate.simulate,
     setting_up.schema,

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TIMEOUT_S = 15.0
+DOWN_TIMEOUT_S = 180.0
+"""Trials may save before they end, and a machine that does not answer is waited for."""
+
 PAGE_OF_TRIALS = 1000
 
 
@@ -117,6 +120,20 @@ class Coordinator(AbstractContextManager["Coordinator"]):
     def read(self, path: str) -> bytes:
         """The bytes at a path that the coordinator named."""
         return self._exchange("GET", path)
+
+    def up(self) -> None:
+        """Asks for the machines, before there is anything to run; ``cluster`` tells how they come."""
+        self._post("/v1/cluster/up", {})
+
+    def down(self) -> dict[str, str]:
+        """Ends all machines; answers which could not be ended, and why. Takes as long as that does."""
+        usual_s, self._connection.timeout = self._connection.timeout, DOWN_TIMEOUT_S
+        try:
+            unended = self._post("/v1/cluster/down", {})["unended"]
+        finally:
+            self._connection.timeout = usual_s
+            self.close()
+        return {str(name): str(why) for name, why in unended.items()}
 
     def shutdown(self, *, stop_agents: bool = True) -> None:
         """Asks the process to end. Its experiments go on when it is started again."""

@@ -207,11 +207,11 @@ class BestTrial:
 
 @dataclass(frozen=True)
 class InstanceRow:
-    """One machine of the cluster."""
+    """One machine of the cluster. ``problem`` is what keeps it from coming up."""
 
     instance: str
-    state: str  # "launching" | "ready" | "unreachable" | "lost"
-    epoch: int
+    state: str  # "down" | "launching" | "ready" | "unreachable" | "failing"
+    epoch: int = 0
     cpus: float = 0.0
     memory_bytes: int = 0
     gpus: int = 0

@@ -65,6 +65,8 @@ class Core:
             e.PauseAsked: experiments.pause_asked,
             e.ResumeAsked: experiments.resume_asked,
             e.StopAsked: experiments.stop_asked,
+            e.UpAsked: self._fleet.up_asked,
+            e.DownAsked: self._fleet.down_asked,
             e.LaunchFailed: self._fleet.launch_failed,
             e.AgentConnected: self._fleet.agent_connected,
             e.AgentDisconnected: self._fleet.agent_disconnected,
@@ -94,9 +96,9 @@ class Core:
         return self._desk.fold
 
     @property
-    def launch_problem(self) -> str:
-        """Why the last launch failed, until one succeeds."""
-        return self._fleet.problem
+    def fleet(self) -> Fleet:
+        """Which machines there may be, and what keeps them from coming up. To be read only."""
+        return self._fleet
 
     def wants(self, attempt: str, digest: str) -> bool:
         """Whether what an attempt saved is to be kept."""

@@ -51,6 +51,16 @@ class StopAsked:
 
 
 @value()
+class UpAsked:
+    """A user wants the machines there, before there is anything to run."""
+
+
+@value()
+class DownAsked:
+    """A user wants the machines gone."""
+
+
+@value()
 class LaunchFailed:
     """The provider did not give the machine. ``retry``: it may another time."""
 
@@ -209,6 +219,8 @@ Happening = (
     | PauseAsked
     | ResumeAsked
     | StopAsked
+    | UpAsked
+    | DownAsked
     | LaunchFailed
     | AgentConnected
     | AgentDisconnected

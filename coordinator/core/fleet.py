@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from clustertune.coordinator.core import events as e
@@ -58,7 +59,18 @@ class Fleet:
         self._token_hash = token_hash
         self._last_tick: float | None = None
         self._idle_since: float | None = None
+        self._wanted_until = -math.inf
         self._failing: dict[str, _Failing] = {}
+
+    @property
+    def instances(self) -> tuple[str, ...]:
+        """The names of the machines that the cluster may have."""
+        return self._instances
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """What keeps each machine from coming up, where something does."""
+        return {name: failing.error for name, failing in self._failing.items()}
 
     @property
     def problem(self) -> str:
@@ -163,9 +175,20 @@ class Fleet:
             self._desk.say(experiment, "warning", "instance", f"{instance.id} is gone: {reason}")
             self._experiments.settle(experiment)
 
+    def up_asked(self, event: e.UpAsked) -> None:  # noqa: ARG002 - one shape for all handlers
+        """Machines that failed before are tried at once; those that come stay for as long as idle ones do."""
+        self._wanted_until = self._desk.now + self._idle_timeout_s
+        for failing in self._failing.values():
+            failing.again_at = self._desk.now
+
+    def down_asked(self, event: e.DownAsked) -> None:  # noqa: ARG002 - one shape for all handlers
+        """Every machine goes at once; what still ran on one is lost with it, and runs again elsewhere or later."""
+        self._wanted_until = -math.inf
+        self._end_all("the cluster goes down")
+
     def size(self) -> None:
-        """Machines while something runs or could; none after a while of nothing."""
-        if self._desk.state.busy():
+        """Machines while something runs or could, or somebody asked for them; none after a while of nothing."""
+        if self._desk.state.busy() or self._desk.now < self._wanted_until:
             self._idle_since = None
             self._launch_missing()
             return
@@ -190,7 +213,11 @@ class Fleet:
         """Lets go of idle machines, or of all there are; what ran on those is lost with them."""
         reason = "the coordinator leaves"
         self._release_all(reason)
-        for instance in list(self._desk.state.instances.values()) if stop_agents else []:
+        if stop_agents:
+            self._end_all(reason)
+
+    def _end_all(self, reason: str) -> None:
+        for instance in list(self._desk.state.instances.values()):
             self._lose(instance, reason)
             self._desk.command(Terminate(instance=instance.id, epoch=instance.epoch, reason=reason))
 

@@ -76,7 +76,7 @@ def snapshot(
         slots_used=len(experiment.active),
         slots=sum(i.room.slots_for(experiment.demand) for i in instances if i.room is not None),
         instances=sum(i.ready for i in instances),
-        problem=problem or core.launch_problem,
+        problem=problem or core.fleet.problem,
         waiting=waiting(core, experiment),
         failure=experiment.failure,
         folder=folder,
@@ -216,7 +216,17 @@ def waiting(core: Core, experiment: Experiment) -> str:
     return "all slots are taken by other experiments"
 
 
-def instance_row(core: Core, instance: Instance) -> InstanceRow:
+def instance_rows(core: Core) -> tuple[InstanceRow, ...]:
+    """Every machine that there is or may be, in the order of the definition."""
+    state = core.state.instances
+    names = dict.fromkeys([*core.fleet.instances, *state])
+    return tuple(_instance_row(core, name, state.get(name)) for name in names)
+
+
+def _instance_row(core: Core, name: str, instance: Instance | None) -> InstanceRow:
+    problem = core.fleet.problems.get(name, "")
+    if instance is None:
+        return InstanceRow(instance=name, state="failing" if problem else "down", problem=problem)
     if instance.room is None:
         state = "launching"
     else:
@@ -230,5 +240,5 @@ def instance_row(core: Core, instance: Instance) -> InstanceRow:
         memory_bytes=has.memory_bytes if has else 0,
         gpus=len(has.gpus) if has else 0,
         attempts=tuple(sorted(instance.attempts)),
-        problem=core.launch_problem,
+        problem=problem,
     )

@@ -8,13 +8,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from clustertune.model.errors import ProviderError
+from clustertune.model.errors import ProviderError, ProviderFatal
 from clustertune.model.processes import start_mark
-from clustertune.provisioner.contracts import Found, LaunchIntent
+from clustertune.provisioner.contracts import Found, Furnished, LaunchIntent, Outfit, ProviderSetting
 
 _LEAVE_S = 15.0
 """How long an agent has for ending its trials before it is killed."""
@@ -25,13 +27,21 @@ _WORDS_BYTES = 4096
 class Local:
     """Keeps ``folder/INSTANCE/``: the agent's own folder, ``agent.log``, and who it is in ``agent.json``."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, setting: ProviderSetting) -> None:
+        self._folder = setting.folder
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._changing: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
+        """One launch or end of an instance at a time: an agent that is just being started could not be ended."""
+
+    def instances(self) -> Sequence[str]:
+        return ("local-0",)
 
     def launch(self, intent: LaunchIntent) -> None:
-        if any(found.instance == intent.instance and found.epoch == intent.epoch for found in self.list()):
-            return
+        with self._changing[intent.instance]:
+            if not any(found.instance == intent.instance and found.epoch == intent.epoch for found in self.list()):
+                self._launch(intent)
+
+    def _launch(self, intent: LaunchIntent) -> None:
         home = self._folder / intent.instance
         try:
             self.terminate([intent.instance])
@@ -51,6 +61,13 @@ class Local:
         except OSError as error:
             raise ProviderError(f"the agent on this machine cannot be started: {error}") from error
 
+    def adopt(self, intents: Sequence[LaunchIntent]) -> None:
+        """Agents here reach the next coordinator by themselves: its sockets have the same paths."""
+
+    def furnish(self, instance: str, outfit: Outfit) -> Furnished:  # noqa: ARG002 - the contract's
+        """Trials run where the program lies: there is nothing to bring, and no other place to name."""
+        raise ProviderFatal(f"{instance} is this machine itself, where programs run in place")
+
     def list(self) -> Sequence[Found]:
         found = []
         for path in sorted(self._folder.glob("*/agent.json")):
@@ -65,18 +82,25 @@ class Local:
 
     def terminate(self, instances: Sequence[str]) -> None:
         for instance in instances:
-            path = self._folder / instance / "agent.json"
-            who = _read(path)
-            if who is not None and _lives(who):
-                self._end(instance, who)
-            self._reap(instance)
-            path.unlink(missing_ok=True)
+            with self._changing[instance]:
+                self._terminate(instance)
+
+    def _terminate(self, instance: str) -> None:
+        path = self._folder / instance / "agent.json"
+        who = _read(path)
+        if who is not None and _lives(who):
+            self._end(instance, who)
+        self._reap(instance)
+        path.unlink(missing_ok=True)
 
     def last_words(self, instance: str) -> str:
         with contextlib.suppress(OSError), (self._folder / instance / "agent.log").open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _WORDS_BYTES))
             return log.read().decode(errors="replace").strip()
         return ""
+
+    def close(self) -> None:
+        """There is no connection to let go of."""
 
     def _end(self, instance: str, who: dict[str, object]) -> None:
         pid = int(str(who["pid"]))

@@ -21,7 +21,7 @@ from clustertune.model.clock import SystemClock
 from clustertune.model.instance import Inventory
 from clustertune.model.messages import PROTOCOL, FromAgent, Hello, Message, decode, encode
 from clustertune.model.snapshot import Submission
-from clustertune.provisioner.contracts import Found, LaunchIntent
+from clustertune.provisioner.contracts import Found, Furnished, LaunchIntent, Outfit
 from clustertune.search.registry import Registry
 from tests.coordinator.core.world import definition
 
@@ -37,10 +37,24 @@ class FakeProvider:
 
     def __post_init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self.adopted: list[LaunchIntent] = []
+
+    def instances(self) -> Sequence[str]:
+        return ("local-0",)
 
     def launch(self, intent: LaunchIntent) -> None:
         self.alive[intent.instance] = intent.epoch
         self._loop.call_soon_threadsafe(self.launched.put_nowait, intent)
+
+    def adopt(self, intents: Sequence[LaunchIntent]) -> None:
+        self.adopted = [*intents]
+
+    def furnish(self, instance: str, outfit: Outfit) -> Furnished:
+        assert outfit.snapshot is not None
+        return Furnished(workdir=f"/on/{instance}/{outfit.snapshot.digest}", python="/usr/bin/python3")
+
+    def close(self) -> None:
+        self.alive.clear()
 
     def list(self) -> Sequence[Found]:
         return [Found(instance=instance, epoch=epoch) for instance, epoch in self.alive.items()]

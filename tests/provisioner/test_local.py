@@ -15,7 +15,7 @@ import pytest
 
 from clustertune.model.errors import NoSuchName, ProviderError
 from clustertune.model.processes import start_mark
-from clustertune.provisioner.contracts import Found, LaunchIntent
+from clustertune.provisioner.contracts import Found, LaunchIntent, ProviderSetting
 from clustertune.provisioner.providers.local import Local
 from clustertune.provisioner.registry import make_provider
 from tests.scenarios.test_nothing_is_lost import wait_until
@@ -30,9 +30,13 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def provider(folder: Path) -> Iterator[Local]:
-    local = Local(folder)
+    local = Local(setting(folder))
     yield local
     local.terminate(["local-0"])
+
+
+def setting(folder: Path) -> ProviderSetting:
+    return ProviderSetting(cluster="local", folder=folder)
 
 
 def intent(folder: Path, epoch: int = 1, instance: str = "local-0") -> LaunchIntent:
@@ -46,7 +50,7 @@ def pid_of(folder: Path, instance: str = "local-0") -> int:
 
 def test_a_launched_agent_lives_in_a_session_of_its_own_and_is_listed(folder: Path, provider: Local) -> None:
     provider.launch(intent(folder))
-    assert Local(folder).list() == [Found(instance="local-0", epoch=1)]
+    assert Local(setting(folder)).list() == [Found(instance="local-0", epoch=1)]
     assert os.getsid(pid_of(folder)) == pid_of(folder)
 
 
@@ -54,7 +58,7 @@ def test_the_same_launch_twice_is_one_agent(folder: Path, provider: Local) -> No
     provider.launch(intent(folder))
     first = pid_of(folder)
     provider.launch(intent(folder))
-    Local(folder).launch(intent(folder))
+    Local(setting(folder)).launch(intent(folder))
     assert pid_of(folder) == first
 
 
@@ -96,7 +100,7 @@ def test_terminating_ends_the_agent_and_is_no_error_the_second_time(folder: Path
 def test_the_token_is_in_no_argument_no_environment_and_no_file(folder: Path, provider: Local) -> None:
     provider.launch(intent(folder))
     process = psutil.Process(pid_of(folder))
-    wait_until(lambda: "instance local-0" in Local(folder).last_words("local-0"))
+    wait_until(lambda: "instance local-0" in Local(setting(folder)).last_words("local-0"))
     assert "the-token" not in " ".join(process.cmdline())
     assert "the-token" not in str(process.environ())
     for path in folder.rglob("*"):
@@ -107,9 +111,9 @@ def test_the_token_is_in_no_argument_no_environment_and_no_file(folder: Path, pr
 def test_a_folder_that_cannot_be_made_is_the_providers_refusal(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ProviderError, match="cannot be started"):
-        Local(tmp_path / "file").launch(intent(tmp_path))
+        Local(setting(tmp_path / "file")).launch(intent(tmp_path))
 
 
 def test_an_unknown_provider_is_named_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(NoSuchName, match=r"locol.*did you mean 'local'"):
-        make_provider("locol", folder=tmp_path)
+        make_provider("locol", setting(tmp_path))

@@ -92,7 +92,7 @@ def test_a_machine_that_will_not_start_is_tried_again_ever_more_slowly() -> None
     world.submit()
     for epoch in (1, 2, 3):
         world.send(e.LaunchFailed(instance="local-0", epoch=epoch, error="no"))
-        assert world.core.launch_problem == "no"
+        assert world.core.fleet.problem == "no"
         world.send(e.Ticked(), after_s=60)
     launches = [x.epoch for x in world.commands if isinstance(x, c.Launch)]
     assert launches == [1, 2, 3, 4]
@@ -102,13 +102,13 @@ def test_a_machine_that_fails_holds_back_no_other() -> None:
     world = two_machines()
     world.submit()
     world.send(e.LaunchFailed(instance="local-0", epoch=1, error="no", retry=False))
-    assert world.core.launch_problem == "local-0: no"
+    assert world.core.fleet.problem == "local-0: no"
     world.send(e.InstanceVanished(instance="local-1", epoch=1, reason="gone"))
-    assert world.core.launch_problem == "local-0: no (and 1 other machine)"
+    assert world.core.fleet.problem == "local-0: no (and 1 other machine)"
     world.send(e.Ticked(), after_s=1)
     assert [(x.instance, x.epoch) for x in world.commands if isinstance(x, c.Launch)][2:] == [("local-1", 2)]
     world.join(slots=2, instance="local-1", epoch=2)
-    assert world.core.launch_problem == "local-0: no"
+    assert world.core.fleet.problem == "local-0: no"
     assert world.started() == ["digits:0:1", "digits:1:1"]
 
 
