@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 from clustertune.coordinator.coordinator import Coordinator
 from clustertune.coordinator.core import events as e
@@ -114,6 +115,8 @@ class Answers:
             pid=pid,
             uptime_s=whole.uptime_s(),
             experiments=tuple(summary(x, cluster=whole.cluster.name, now=now) for x in state.experiments.values()),
-            instances=instance_rows(whole.core),
+            instances=tuple(
+                replace(row, doing=whole.machines.doing.get(row.instance, "")) for row in instance_rows(whole.core)
+            ),
             problem=whole.journal.problem or whole.core.fleet.problem,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from clustertune.coordinator.places import Places
 from clustertune.definition.cluster import ClusterDefinition
 from clustertune.model.errors import ProviderError, ProviderFatal
 from clustertune.model.messages import FromCoordinator, Leave
-from clustertune.provisioner.contracts import Furnished, LaunchIntent, Outfit, Provider
+from clustertune.provisioner.contracts import Furnished, LaunchIntent, Outfit, Provider, Tell
 
 T = TypeVar("T")
 
@@ -52,6 +53,8 @@ class Machines:
         self._shell, self._provider, self._furnishing = shell, provider, furnishing
         self._ending = 0
         self._ended = asyncio.Event()
+        self.doing: dict[str, str] = {}
+        """What is being done to machines that are not ready yet."""
         self.unended: dict[str, str] = {}
         """Machines that could not be ended, and why."""
         self._pool = ThreadPoolExecutor(MOST_CALLS, thread_name_prefix="provider")
@@ -71,15 +74,32 @@ class Machines:
         try:
             outfit = self._furnishing.for_launch()
             intent = self._intent(command.instance, command.epoch, outfit)
-            await self.ask(lambda: self._provider.launch(intent))
+            tell = self._teller(command.instance)
+            await self.ask(lambda: self._provider.launch(intent, tell))
         except ProviderError as error:
             retry = not isinstance(error, ProviderFatal)
             failed = e.LaunchFailed(instance=command.instance, epoch=command.epoch, error=str(error), retry=retry)
             self._shell.handle(failed)
+        finally:
+            self.doing.pop(command.instance, None)
 
     async def furnish(self, instance: str, outfit: Outfit) -> Furnished:
         """Raises ProviderError."""
-        return await self.ask(lambda: self._provider.furnish(instance, outfit))
+        tell = self._teller(instance)
+        try:
+            return await self.ask(lambda: self._provider.furnish(instance, outfit, tell))
+        finally:
+            self.doing.pop(instance, None)
+
+    def _teller(self, instance: str) -> Tell:
+        """What is being done to the machine is remembered, until something else is."""
+        loop = asyncio.get_running_loop()
+
+        def tell(text: str) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(self.doing.__setitem__, instance, text)
+
+        return tell
 
     async def terminate(self, command: c.Terminate) -> None:
         self._shell.deliver(command.instance, Leave(message=command.reason))

@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 from clustertune.model.checkpoint import Manifest
 
+Tell = Callable[[str], None]
+"""Takes one line, for people, of what is being done."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
@@ -92,15 +95,18 @@ class Provider(Protocol):
         """The names of the machines that the cluster may have."""
         ...
 
-    def launch(self, intent: LaunchIntent) -> None:
-        """Brings the machine up, outfit and all, or returns at once when this very launch was made before."""
+    def launch(self, intent: LaunchIntent, tell: Tell) -> None:
+        """Brings the machine up, outfit and all, or returns at once when this very launch was made before.
+
+        ``tell`` is called with what is being done, from any thread.
+        """
         ...
 
     def adopt(self, intents: Sequence[LaunchIntent]) -> None:
         """Takes up again what an earlier coordinator launched, and starts nothing. Returns before they are reached."""
         ...
 
-    def furnish(self, instance: str, outfit: Outfit) -> Furnished:
+    def furnish(self, instance: str, outfit: Outfit, tell: Tell) -> Furnished:
         """Brings what trials of another experiment need to a machine that is up."""
         ...
 

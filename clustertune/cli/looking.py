@@ -194,7 +194,7 @@ def _overview(cluster: str | None, *, as_json: bool) -> None:
         print(f"cluster {snapshot.cluster} ({snapshot.provider}), coordinator process {snapshot.pid}")
         if snapshot.problem:
             print(f"problem: {snapshot.problem}")
-        if snapshot.instances:
-            show(instances(snapshot.instances))
+        if there := [row for row in snapshot.instances if row.state != "down"]:
+            show(instances(there))
         if snapshot.experiments:
             show(experiments(snapshot.experiments, time.time()))

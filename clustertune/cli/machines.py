@@ -92,7 +92,7 @@ def _line(row: InstanceRow) -> str:
         return row.problem
     if row.state == "ready":
         return f"ready, {counted(round(row.cpus), 'CPU')}" + (f", {counted(row.gpus, 'GPU')}" if row.gpus else "")
-    return "" if row.state == "down" else row.state
+    return "" if row.state == "down" else row.doing or row.state
 
 
 def _pause_all(coordinator: Coordinator, snapshot: ClusterSnapshot, *, yes: bool) -> None:

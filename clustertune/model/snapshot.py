@@ -207,7 +207,7 @@ class BestTrial:
 
 @dataclass(frozen=True)
 class InstanceRow:
-    """One machine of the cluster. ``problem`` is what keeps it from coming up."""
+    """One machine of the cluster. ``problem`` is what keeps it from coming up, ``doing`` what is being done to bring it up."""
 
     instance: str
     state: str  # "down" | "launching" | "ready" | "unreachable" | "failing"
@@ -217,6 +217,7 @@ class InstanceRow:
     gpus: int = 0
     attempts: tuple[str, ...] = ()
     problem: str = ""
+    doing: str = ""
 
 
 @dataclass(frozen=True)

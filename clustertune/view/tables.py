@@ -41,13 +41,12 @@ def _best(one: ExperimentSummary) -> str:
 
 
 def instances(rows: Iterable[InstanceRow]) -> Table:
-    table = _table("instance", "state", ">cpus", ">memory", ">gpus", ">trials", "problem")
+    table = _table("instance", "state", ">cpus", ">memory", ">gpus", ">trials", "")
     for row in rows:
-        memory = f"{row.memory_bytes / 2**30:.1f} GiB"
-        table.add_row(
-            Text(one_line(row.instance)), Text(row.state), f"{row.cpus:g}", memory, str(row.gpus),
-            str(len(row.attempts)), Text(one_line(row.problem), style="red"),
-        )  # fmt: skip
+        known = row.memory_bytes > 0
+        has = (f"{row.cpus:g}", f"{row.memory_bytes / 2**30:.1f} GiB", str(row.gpus)) if known else ("", "", "")
+        remark = Text(one_line(row.problem), style="red") if row.problem else Text(one_line(row.doing))
+        table.add_row(Text(one_line(row.instance)), Text(row.state), *has, str(len(row.attempts) or ""), remark)
     return table
 
 

@@ -14,9 +14,7 @@ from clustertune.model.checkpoint import Manifest
 from clustertune.model.codec import to_plain
 from clustertune.model.units import format_bytes
 from clustertune.provisioner.bootstrap.verbs import Verbs
-from clustertune.provisioner.contracts import Furnished, Outfit, Snapshot
-
-Tell = Callable[[str], None]
+from clustertune.provisioner.contracts import Furnished, Outfit, Snapshot, Tell
 
 _BLOCK_BYTES = 256 * 1024
 _LINE_CHARS = 200

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from clustertune.model.errors import ProviderError, ProviderFatal
 from clustertune.model.processes import start_mark
-from clustertune.provisioner.contracts import Found, Furnished, LaunchIntent, Outfit, ProviderSetting
+from clustertune.provisioner.contracts import Found, Furnished, LaunchIntent, Outfit, ProviderSetting, Tell
 
 _LEAVE_S = 15.0
 """How long an agent has for ending its trials before it is killed."""
@@ -36,7 +36,8 @@ class Local:
     def instances(self) -> Sequence[str]:
         return ("local-0",)
 
-    def launch(self, intent: LaunchIntent) -> None:
+    def launch(self, intent: LaunchIntent, tell: Tell) -> None:
+        del tell  # it takes no time worth telling of
         with self._changing[intent.instance]:
             if not any(found.instance == intent.instance and found.epoch == intent.epoch for found in self.list()):
                 self._launch(intent)
@@ -64,7 +65,7 @@ class Local:
     def adopt(self, intents: Sequence[LaunchIntent]) -> None:
         """Agents here reach the next coordinator by themselves: its sockets have the same paths."""
 
-    def furnish(self, instance: str, outfit: Outfit) -> Furnished:  # noqa: ARG002 - the contract's
+    def furnish(self, instance: str, outfit: Outfit, tell: Tell) -> Furnished:  # noqa: ARG002 - the contract's
         """Trials run where the program lies: there is nothing to bring, and no other place to name."""
         raise ProviderFatal(f"{instance} is this machine itself, where programs run in place")
 

@@ -21,7 +21,7 @@ from clustertune.model.clock import SystemClock
 from clustertune.model.instance import Inventory
 from clustertune.model.messages import PROTOCOL, FromAgent, Hello, Message, decode, encode
 from clustertune.model.snapshot import Submission
-from clustertune.provisioner.contracts import Found, Furnished, LaunchIntent, Outfit
+from clustertune.provisioner.contracts import Found, Furnished, LaunchIntent, Outfit, Tell
 from clustertune.search.registry import Registry
 from tests.coordinator.core.world import definition
 
@@ -42,14 +42,16 @@ class FakeProvider:
     def instances(self) -> Sequence[str]:
         return ("local-0",)
 
-    def launch(self, intent: LaunchIntent) -> None:
+    def launch(self, intent: LaunchIntent, tell: Tell) -> None:
+        tell("launching")
         self.alive[intent.instance] = intent.epoch
         self._loop.call_soon_threadsafe(self.launched.put_nowait, intent)
 
     def adopt(self, intents: Sequence[LaunchIntent]) -> None:
         self.adopted = [*intents]
 
-    def furnish(self, instance: str, outfit: Outfit) -> Furnished:
+    def furnish(self, instance: str, outfit: Outfit, tell: Tell) -> Furnished:
+        tell("furnishing")
         assert outfit.snapshot is not None
         return Furnished(workdir=f"/on/{instance}/{outfit.snapshot.digest}", python="/usr/bin/python3")
 

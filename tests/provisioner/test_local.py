@@ -49,29 +49,29 @@ def pid_of(folder: Path, instance: str = "local-0") -> int:
 
 
 def test_a_launched_agent_lives_in_a_session_of_its_own_and_is_listed(folder: Path, provider: Local) -> None:
-    provider.launch(intent(folder))
+    provider.launch(intent(folder), print)
     assert Local(setting(folder)).list() == [Found(instance="local-0", epoch=1)]
     assert os.getsid(pid_of(folder)) == pid_of(folder)
 
 
 def test_the_same_launch_twice_is_one_agent(folder: Path, provider: Local) -> None:
-    provider.launch(intent(folder))
+    provider.launch(intent(folder), print)
     first = pid_of(folder)
-    provider.launch(intent(folder))
-    Local(setting(folder)).launch(intent(folder))
+    provider.launch(intent(folder), print)
+    Local(setting(folder)).launch(intent(folder), print)
     assert pid_of(folder) == first
 
 
 def test_a_new_epoch_ends_the_agent_of_the_old_one(folder: Path, provider: Local) -> None:
-    provider.launch(intent(folder))
+    provider.launch(intent(folder), print)
     first = pid_of(folder)
-    provider.launch(intent(folder, epoch=2))
+    provider.launch(intent(folder, epoch=2), print)
     assert start_mark(first) is None
     assert provider.list() == [Found(instance="local-0", epoch=2)]
 
 
 def test_a_killed_agent_is_no_longer_listed(folder: Path, provider: Local) -> None:
-    provider.launch(intent(folder))
+    provider.launch(intent(folder), print)
     os.kill(pid_of(folder), signal.SIGKILL)
     wait_until(lambda: provider.list() == [])
 
@@ -88,7 +88,7 @@ def test_another_process_that_was_given_the_same_number_is_neither_listed_nor_en
 
 
 def test_terminating_ends_the_agent_and_is_no_error_the_second_time(folder: Path, provider: Local) -> None:
-    provider.launch(intent(folder))
+    provider.launch(intent(folder), print)
     pid = pid_of(folder)
     wait_until(lambda: "instance local-0" in provider.last_words("local-0"))
     provider.terminate(["local-0"])
@@ -98,7 +98,7 @@ def test_terminating_ends_the_agent_and_is_no_error_the_second_time(folder: Path
 
 
 def test_the_token_is_in_no_argument_no_environment_and_no_file(folder: Path, provider: Local) -> None:
-    provider.launch(intent(folder))
+    provider.launch(intent(folder), print)
     process = psutil.Process(pid_of(folder))
     wait_until(lambda: "instance local-0" in Local(setting(folder)).last_words("local-0"))
     assert "the-token" not in " ".join(process.cmdline())
@@ -111,7 +111,7 @@ def test_the_token_is_in_no_argument_no_environment_and_no_file(folder: Path, pr
 def test_a_folder_that_cannot_be_made_is_the_providers_refusal(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ProviderError, match="cannot be started"):
-        Local(setting(tmp_path / "file")).launch(intent(tmp_path))
+        Local(setting(tmp_path / "file")).launch(intent(tmp_path), print)
 
 
 def test_an_unknown_provider_is_named_with_the_known_ones(tmp_path: Path) -> None:

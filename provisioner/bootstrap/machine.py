@@ -1,0 +1,230 @@
+"""One machine of the user's: brought from a login to a working agent, kept connected, and let go."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clustertune.model.errors import ProviderError, ProviderFatal, ProviderTransient
+from clustertune.provisioner.bootstrap.agent_file import agent_file
+from clustertune.provisioner.bootstrap.connection import Connection
+from clustertune.provisioner.bootstrap.outfitting import outfit
+from clustertune.provisioner.bootstrap.probe import probe
+from clustertune.provisioner.bootstrap.tunnel import Standing, Tunnel
+from clustertune.provisioner.bootstrap.verbs import Verbs
+from clustertune.provisioner.contracts import Furnished, LaunchIntent, Outfit, Tell
+
+LOOK_AGAIN_S = 2.0
+LOOK_LIMIT_S = 10.0
+REACH_TO_END_S = 20.0
+"""How long a machine that is to be ended, and is not connected, is waited for."""
+
+Connect = Callable[[], Awaitable[Connection]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _There:
+    """What the last look at the machine showed. ``at_s`` is on the monotonic clock."""
+
+    verbs: Verbs
+    machine: str
+    epoch: int | None
+    at_s: float
+
+
+class Machine:
+    """All calls belong to one event loop. ``root`` is our folder there, relative to the home folder.
+
+    ``slots``: how many trials run at once, where this machine has a number of its own.
+    """
+
+    def __init__(self, name: str, connect: Connect, *, root: str, slots: int | None = None) -> None:
+        self.name, self._connect, self._root, self._slots = name, connect, root, slots
+        self._intent: LaunchIntent | None = None
+        self._tunnel: Tunnel | None = None
+        self._there: _There | None = None
+        self._last: Verbs | None = None
+        self._paths: dict[str, str] = {}
+        self._machine_id = ""
+        self._heard = asyncio.Event()
+        self._looking = asyncio.Lock()
+        self._launching: asyncio.Task[None] | None = None
+        self._started = False
+
+    @property
+    def epoch(self) -> int | None:
+        """Of the last launch; None while there is none."""
+        return self._intent.epoch if self._intent is not None else None
+
+    async def launch(self, intent: LaunchIntent, tell: Tell) -> None:
+        """Raises ProviderError; nothing is left connected then."""
+        if self.epoch == intent.epoch and self._started:
+            return
+        self._launching = asyncio.ensure_future(self._launch(intent, tell))
+        try:
+            await self._launching
+        except asyncio.CancelledError:
+            if not self._launching.cancelled():
+                self._launching.cancel()
+                raise
+            raise ProviderTransient("it was let go while it was coming up") from None
+        finally:
+            self._launching = None
+
+    async def _launch(self, intent: LaunchIntent, tell: Tell) -> None:
+        await self._let_go()
+        self._intent, self._started = intent, False
+        try:
+            tell("connecting")
+            verbs = await self._first_connection()
+            await outfit(verbs, intent.outfit, tell)
+            tell("starting the agent")
+            await verbs.ask("start", self._enrolment(intent))
+            self._started = True
+            self._there = None
+        except BaseException:
+            await self._let_go()
+            raise
+
+    async def adopt(self, intent: LaunchIntent) -> None:
+        """Connects in time to what an earlier coordinator launched."""
+        await self._let_go()
+        self._intent, self._started = intent, True
+        await self._open()
+
+    async def furnish(self, wanted: Outfit, tell: Tell) -> Furnished:
+        """Waits for the connection where there is none now. Raises ProviderError."""
+        if self._tunnel is None:
+            raise ProviderTransient("it is not there")
+        await self._tunnel.connected()
+        return await outfit(self._verbs(), wanted, tell)
+
+    async def exists(self) -> bool:
+        """Whether the agent of the last launch lives. In doubt it does."""
+        if self._tunnel is None:
+            return False
+        if self._tunnel.standing.another:
+            return False
+        if self._launching is not None or self._tunnel.connection is None:
+            return True
+        try:
+            async with asyncio.timeout(LOOK_LIMIT_S), self._looking:
+                there = await self._look_again(self._tunnel.connection)
+        except (TimeoutError, ProviderError):
+            return True
+        return there.epoch == self.epoch and there.machine == self._machine_id
+
+    async def end(self) -> None:
+        """The agent ends, the connection closes. Raises ProviderError where the machine cannot be reached."""
+        if self._launching is not None:
+            self._launching.cancel()
+            await asyncio.wait([self._launching])
+        if self._tunnel is None:
+            return
+        try:
+            async with asyncio.timeout(REACH_TO_END_S):
+                await self._tunnel.connected()
+            await self._verbs().ask("stop")
+        except TimeoutError:
+            raise ProviderTransient(
+                f"it cannot be reached ({self._tunnel.standing.problem}); an agent that is left there ends its trials "
+                "once it has heard nothing for two hours"
+            ) from None
+        finally:
+            await self._let_go()
+
+    async def words(self) -> str:
+        """The end of the agent's log, else what is in the way of reading it."""
+        if self._tunnel is None or self._tunnel.connection is None:
+            return self._tunnel.standing.problem or "" if self._tunnel is not None else ""
+        try:
+            async with asyncio.timeout(LOOK_LIMIT_S):
+                return str((await self._verbs().ask("words")).get("text", ""))
+        except (TimeoutError, ProviderError) as error:
+            return str(error)
+
+    async def close(self) -> None:
+        """Lets go of the connection alone."""
+        if self._launching is not None:
+            self._launching.cancel()
+            await asyncio.wait([self._launching])
+        await self._let_go()
+
+    # The tunnel
+
+    async def _open(self) -> Tunnel:
+        assert self._intent is not None  # noqa: S101 - whoever opens has an intent
+        self._heard.clear()
+        forwards = {"agent": self._intent.agent_socket, "files": self._intent.files_socket}
+        self._tunnel = Tunnel(self._connect, forwards, folder=self._settle, tell=self._reach, changed=self._changed)
+        await self._tunnel.__aenter__()
+        return self._tunnel
+
+    def _changed(self, standing: Standing) -> None:
+        del standing
+        self._heard.set()
+
+    async def _first_connection(self) -> Verbs:
+        tunnel = await self._open()
+        await self._heard.wait()
+        if (problem := tunnel.standing.problem) is not None:
+            raise (ProviderFatal if tunnel.standing.needs_user else ProviderTransient)(problem)
+        return self._verbs()
+
+    async def _settle(self, connection: Connection) -> str:
+        """After each connection: the agent's file is there, and what else is. The folder for sockets."""
+        file = agent_file()
+        name = f"agent-{file.digest[:16]}.pyz"
+        found = await probe(connection, root=self._root, agent=name)
+        verbs = Verbs(remote=connection, root=found.root, python=found.python, agent=name)
+        if not found.has_agent:
+            await verbs.put_agent(file.data)
+        looked = await verbs.ask("look")
+        self._there, self._last = _there(verbs, looked), verbs
+        if not self._started or not self._machine_id:
+            self._machine_id = self._there.machine
+        return str(looked["sockets"])
+
+    async def _reach(self, connection: Connection, paths: Mapping[str, str]) -> None:
+        del connection
+        assert self._intent is not None  # noqa: S101 - the tunnel lives as long as it
+        self._paths = dict(paths)
+        told = {"epoch": self._intent.epoch, "socket": paths["agent"], "files": paths["files"]}
+        await self._verbs().ask("reach", told)
+
+    async def _look_again(self, connection: Connection) -> _There:
+        there = self._there
+        if there is None or time.monotonic() - there.at_s > LOOK_AGAIN_S or there.verbs.remote is not connection:
+            verbs = self._verbs()
+            self._there = there = _there(verbs, await verbs.ask("look"))
+        return there
+
+    def _verbs(self) -> Verbs:
+        if self._last is None:
+            raise ProviderTransient("it is not connected")
+        return self._last
+
+    async def _let_go(self) -> None:
+        tunnel, self._tunnel, self._there, self._last = self._tunnel, None, None, None
+        if tunnel is not None:
+            await tunnel.close()
+
+    def _enrolment(self, intent: LaunchIntent) -> dict[str, Any]:
+        return {
+            "socket": self._paths["agent"],
+            "files": self._paths["files"],
+            "instance": intent.instance,
+            "epoch": intent.epoch,
+            "token": intent.token,
+            "slots": self._slots if self._slots is not None else intent.slots,
+        }
+
+
+def _there(verbs: Verbs, looked: Mapping[str, Any]) -> _There:
+    agent = looked.get("agent")
+    lives = isinstance(agent, Mapping) and agent.get("lives") is True
+    epoch = int(agent["epoch"]) if lives and isinstance(agent, Mapping) else None
+    return _There(verbs=verbs, machine=str(looked["machine"]), epoch=epoch, at_s=time.monotonic())
