@@ -17,6 +17,7 @@ from clustertune.coordinator.agent_events import as_event
 from clustertune.coordinator.agent_link import AgentLink
 from clustertune.coordinator.core import commands as c
 from clustertune.coordinator.core import events as e
+from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core.algorithms import Algorithms
 from clustertune.coordinator.core.core import Core
 from clustertune.coordinator.core.lineage import schedule
@@ -29,6 +30,7 @@ from clustertune.coordinator.places import Places
 from clustertune.coordinator.result_writer import ResultWriter
 from clustertune.coordinator.results import Written
 from clustertune.coordinator.searching import Searching
+from clustertune.coordinator.workdirs import Workdirs
 from clustertune.definition.cluster import ClusterDefinition
 from clustertune.model.clock import Clock
 from clustertune.model.errors import JournalFull, ProviderError, ProviderFatal
@@ -83,6 +85,7 @@ class Coordinator:
         self.link = AgentLink(self)
         self.logs = Logs(places, self.link)
         self.depot = Depot(self)
+        self.workdirs = Workdirs(places.workdirs, clock)
         self.searching = Searching(self)
         self.secrets: dict[str, dict[str, str]] = {}
         self._launch_secret = bytes.fromhex(places.launch_secret())
@@ -119,6 +122,7 @@ class Coordinator:
         for name, experiment in self.core.state.experiments.items():
             if not (experiment.state.ended and self.results.has_written(name, experiment.state)):
                 self.results.touch(name)
+        self._spawn(self._tidy_workdirs())
         await self._look_for_instances()
 
     async def run(self) -> None:
@@ -155,7 +159,7 @@ class Coordinator:
 
     def idle_s(self) -> float:
         """How long nobody has asked anything while nothing ran."""
-        if self.core.state.busy():
+        if self.core.state.busy() or self.workdirs.busy:
             return 0.0
         return self._clock.monotonic_s() - self.last_asked
 
@@ -177,6 +181,8 @@ class Coordinator:
         for changed in (*step.facts, *step.reports):
             if (name := getattr(changed, "experiment", None)) is not None:
                 self.results.touch(name)
+        if any(isinstance(fact, f.ExperimentChanged) and fact.state.ended for fact in step.facts):
+            self._spawn(self._tidy_workdirs())
         if not (entry.facts or entry.reports or entry.received):
             self._carry_out(step)
             return
@@ -281,6 +287,11 @@ class Coordinator:
             await asyncio.to_thread(self._provider.terminate, [command.instance])
         except ProviderError as error:
             log.error("%s could not be ended: %s", command.instance, error)
+
+    async def _tidy_workdirs(self) -> None:
+        """Programs that no experiment can run any more go."""
+        experiments = self.core.state.experiments
+        await self.workdirs.keep(lambda: {x.run.snapshot for x in experiments.values() if not x.state.ended})
 
     def _spawn(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)

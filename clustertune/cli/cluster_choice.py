@@ -29,6 +29,16 @@ class ClusterChoice:
     problems: tuple[Problem, ...] = ()
     plain: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether programs have to be sent to its machines."""
+        return self.definition is not None and self.definition.elsewhere
+
+    @property
+    def workdir(self) -> str:
+        """The folder that is sent there."""
+        return "." if self.definition is None else self.definition.workdir
+
     def settle(self) -> ClusterFolder:
         """Its folder, with the definition in it. Raises Mistake where an experiment runs under a former one."""
         if self.definition is None or self.problems:

@@ -14,8 +14,11 @@ from clustertune.cli import options
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from clustertune.cli.cluster_choice import ClusterChoice
     from clustertune.cli.places import Found
-    from clustertune.model.snapshot import ExperimentSnapshot
+    from clustertune.cli.submission import Prepared
+    from clustertune.client.home import ClusterFolder
+    from clustertune.model.snapshot import ExperimentSnapshot, Submission
     from clustertune.view.displays import Display
 
 
@@ -40,13 +43,26 @@ def tune(
 
     chosen = choose_cluster(cluster)
     prepared = prepare(experiment, overrides or [], chosen)
-    folder = chosen.settle()
+    folder, submission = chosen.settle(), prepared.submission
+    if chosen.elsewhere:
+        submission = _sent_along(prepared, chosen, folder)
     coordinator = connect(folder)
-    found = Found(coordinator.submit(prepared.submission), folder, coordinator)
+    found = Found(coordinator.submit(submission), folder, coordinator)
     if detach:
         _print_submitted(found, as_json=as_json)
         return
     _follow(found, prepared.secrets, plain=plain, as_json=as_json, pause_on_interrupt=cluster is None)
+
+
+def _sent_along(prepared: Prepared, chosen: ClusterChoice, folder: ClusterFolder) -> Submission:
+    """The submission, with the program that it names at the coordinator."""
+    from clustertune.cli.shipping import send_snapshot, take_snapshot, what_to_send
+    from clustertune.client.nearby import connect
+
+    shipment = what_to_send(chosen.workdir, prepared.workdir)
+    snapshot = take_snapshot(shipment, folder)
+    snapshot = send_snapshot(shipment, snapshot, folder, lambda: connect(folder))
+    return replace(prepared.submission, snapshot=snapshot.digest, workdir=shipment.within)
 
 
 def watch(

@@ -23,6 +23,7 @@ class Prepared:
 
     submission: Submission
     secrets: Mapping[str, str]
+    workdir: Path
 
 
 def prepare(path: Path, overrides: Sequence[str], cluster: ClusterChoice) -> Prepared:
@@ -44,7 +45,7 @@ def prepare(path: Path, overrides: Sequence[str], cluster: ClusterChoice) -> Pre
         plain["python"] = python  # absolute, for its reader may be elsewhere
     plain["checkpoints"]["supported"] = saves_when_asked(definition, workdir)
     submission = Submission(definition=plain, workdir=str(workdir), secrets=secrets, python=python)
-    return Prepared(submission, secrets)
+    return Prepared(submission, secrets, workdir)
 
 
 def _checked(path: Path, overrides: Sequence[str]) -> tuple[ExperimentDefinition | None, list[Problem]]:

@@ -67,6 +67,13 @@ class ClusterDefinition(Section):
         "command starts them again.",
         examples=["5m"],
     )
+    workdir: Words = Field(
+        default=".",
+        description="The folder that is sent to machines elsewhere, without what .gitignore names; relative to this "
+        "file. Experiments whose own workdir lies in it find all of it there. On this machine programs run where they "
+        "lie.",
+        examples=["../project"],
+    )
     python: Words | None = Field(
         default=None,
         description="The interpreter that trials run in, where the experiment names none.",
@@ -105,6 +112,11 @@ class ClusterDefinition(Section):
     @model_serializer(mode="wrap")
     def _flatten(self, handler: Any) -> dict[str, Any]:
         return {**handler(self), **self.options}
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether its machines are others than this, so that programs have to be sent there."""
+        return self.provider != "local"
 
     @property
     def slots(self) -> int | None:

@@ -199,7 +199,8 @@ class RunSpec:
     ``secrets`` are like ``env``, and their values are never written, logged or shown. ``pauses``: the scheduler may
     pause a trial at its target, so that a report there waits for ``Go`` or ``Stop``. ``processes``: a trial is a group
     of so many, rank 0 speaks for it. ``memory_bytes``: what a trial may use, where it is not 0. ``also``: metrics that
-    a report needs beside the objective's.
+    a report needs beside the objective's. ``snapshot``: the digest of the program that was sent along, and ``workdir``
+    lies in it as long as no machine has laid it out; empty where the program runs where it lies.
     """
 
     workdir: str
@@ -219,6 +220,7 @@ class RunSpec:
     processes: int = 1
     memory_bytes: int = 0
     also: tuple[str, ...] = ()
+    snapshot: str = ""
 
 
 @dataclass(frozen=True)

@@ -250,10 +250,13 @@ class LogPage:
 class Submission:
     """An experiment handed to a coordinator: the definition as plain JSON values, already checked.
 
-    ``secrets`` are values by name; the coordinator keeps them in memory only. ``workdir`` is absolute.
+    ``secrets`` are values by name; the coordinator keeps them in memory only. ``snapshot`` is the digest of the
+    program that was sent along, and ``workdir`` a folder in it (empty: the snapshot's own); without one, ``workdir`` is
+    absolute, and the program runs where it lies.
     """
 
     definition: Mapping[str, object]
     workdir: str
     secrets: Mapping[str, str] = field(default_factory=dict)
     python: str = ""
+    snapshot: str = ""
