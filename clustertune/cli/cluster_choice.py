@@ -86,7 +86,7 @@ def _from_file(path: Path) -> ClusterChoice:
     except DefinitionMistake as mistake:
         return ClusterChoice(None, mistake.problems)
     definition = inspected.definition
-    if definition.python is not None and "/" in definition.python:
+    if definition.python is not None and "/" in definition.python and not definition.elsewhere:
         # Its reader will be elsewhere. Symbolic links stay: an environment is found through them.
         python = str((path.parent / definition.python).absolute())
         definition = definition.model_copy(update={"python": python}).from_origin(definition.origin)

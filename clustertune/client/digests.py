@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import secrets
-import time
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +57,6 @@ class Digests:
         except OSError:
             with contextlib.suppress(OSError):
                 draft.unlink()
-
-
-def now_ns() -> int:
-    return time.time_ns()
 
 
 def _key(found: FoundFile) -> list[int]:

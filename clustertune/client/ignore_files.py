@@ -8,6 +8,7 @@ and may take back in what they leave out.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterable
@@ -108,7 +109,7 @@ def _read(file: Path, folder: str, trouble: Trouble) -> tuple[_File, ...]:
     except (FileNotFoundError, NotADirectoryError):
         return ()
     except OSError as error:
-        if not file.is_symlink():
+        if error.errno != errno.ELOOP and os.access(file.parent, os.X_OK):  # else the folder itself is told of
             trouble(f"{file} cannot be read ({error.strerror}), and what it leaves out is not: make it readable")
         return ()
     try:

@@ -62,11 +62,11 @@ class Weight:
         return f"{more}{self._all()} would go to the machines, and at most {most} can; {self._remedy()}"
 
     def _all(self) -> str:
-        return f"{self.files:,} files with {_mb(self.size_bytes)}"
+        return f"{_files(self.files)} with {_mb(self.size_bytes)}"
 
     def _remedy(self) -> str:
         shown = self._heaviest()
-        named = ", ".join(f"{path} ({self._below[path][0]:,} files, {_mb(self._below[path][1])})" for path in shown)
+        named = ", ".join(f"{path} ({_files(self._below[path][0])}, {_mb(self._below[path][1])})" for path in shown)
         lines = "".join(f"\n  {_line(path, is_folder=path in self._folders)}" for path in shown)
         return f"the most is in {named}. What trials do not need, leave out by lines in .gitignore, such as{lines}"
 
@@ -94,6 +94,10 @@ def _line(path: str, *, is_folder: bool) -> str:
     if escaped.endswith(" "):
         escaped = escaped[:-1] + "\\ "
     return f"/{escaped}{'/' if is_folder else ''}"
+
+
+def _files(count: int) -> str:
+    return f"{count:,} file{'' if count == 1 else 's'}"
 
 
 def _mb(size_bytes: int) -> str:

@@ -6,11 +6,12 @@ import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clustertune.client.digests import Digests, now_ns
+from clustertune.client.digests import Digests
 from clustertune.client.walk import FoundFile, Stamp, Walk
 from clustertune.client.weight import Weight
 from clustertune.model.checkpoint import PART_BYTES, FileEntry, Manifest, Part
@@ -62,9 +63,16 @@ class Snapshot:
         yield block
 
 
-def take(folder: Path, *, remembered: Path | None = None, weight: Weight | None = None) -> Snapshot:
+def take(
+    folder: Path,
+    *,
+    remembered: Path | None = None,
+    weight: Weight | None = None,
+    now_ns: Callable[[], int] = time.time_ns,
+) -> Snapshot:
     """What is in ``folder`` now. ``remembered`` is a file that keeps what was read between two calls.
 
+    ``weight`` has the limits; ``now_ns`` is wall time, by the clock that files get their times from.
     Raises Mistake where there is no such folder, nothing in it, or more than can be sent.
     """
     root, weight = folder.resolve(), weight or Weight()
@@ -80,7 +88,7 @@ def take(folder: Path, *, remembered: Path | None = None, weight: Weight | None 
     except OSError as error:
         raise Mistake(f"{root} cannot be read ({error.strerror}), and it is what the machines are to run") from error
     weight.check()
-    reading = _Reading(Digests(remembered))
+    reading = _Reading(Digests(remembered), now_ns)
     entries = [entry for file in found if (entry := reading.entry(file)) is not None]
     reading.digests.save()
     if not entries:
@@ -98,8 +106,8 @@ def take(folder: Path, *, remembered: Path | None = None, weight: Weight | None 
 class _Reading:
     """Files to their parts. ``notices`` name what cannot be read, and what changes all the time."""
 
-    def __init__(self, digests: Digests) -> None:
-        self.digests = digests
+    def __init__(self, digests: Digests, now_ns: Callable[[], int]) -> None:
+        self.digests, self._now_ns = digests, now_ns
         self.notices: list[str] = []
 
     def entry(self, found: FoundFile) -> FileEntry | None:
@@ -113,7 +121,7 @@ class _Reading:
 
     def _read(self, found: FoundFile) -> tuple[Part, ...]:
         for _ in range(_READINGS):
-            began_ns = now_ns()
+            began_ns = self._now_ns()
             with _opened(found.file) as opened:
                 before = Stamp.of(os.fstat(opened))
                 parts = tuple(_parts(opened))
