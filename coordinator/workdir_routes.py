@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ LARGE_BODIES = "/v1/workdirs"
 
 _MOST_STREAM_BYTES = PART_BYTES + 2**20
 _MOST_BODY_BYTES = 4096
+_PATIENCE_S = 30.0
 
 
 def workdir_routes(workdirs: Workdirs, streams: Streams) -> list[Route]:
@@ -108,12 +110,13 @@ class _Routes:
 async def _hear_out(request: Request) -> None:
     left_bytes = _MOST_STREAM_BYTES
     try:
-        while left_bytes > 0 and (message := await request.receive())["type"] == "http.request":
-            left_bytes -= len(message.get("body", b""))
-            if not message.get("more_body"):
-                return
-    except (ClientDisconnect, RuntimeError):
-        return  # nobody is there any more, or all was read before
+        async with asyncio.timeout(_PATIENCE_S):
+            async for piece in request.stream():
+                left_bytes -= len(piece)
+                if left_bytes < 0:
+                    return
+    except (ClientDisconnect, RuntimeError, TimeoutError):
+        return  # nobody is there any more, all was read before, or it takes too long
 
 
 def not_whole(digest: str) -> str:

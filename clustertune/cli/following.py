@@ -14,11 +14,8 @@ from clustertune.cli import options
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from clustertune.cli.cluster_choice import ClusterChoice
     from clustertune.cli.places import Found
-    from clustertune.cli.submission import Prepared
-    from clustertune.client.home import ClusterFolder
-    from clustertune.model.snapshot import ExperimentSnapshot, Submission
+    from clustertune.model.snapshot import ExperimentSnapshot
     from clustertune.view.displays import Display
 
 
@@ -38,6 +35,7 @@ def tune(
     """Begin an experiment and follow it. Ctrl-C pauses it (with --cluster it only leaves the view)."""
     from clustertune.cli.cluster_choice import choose_cluster
     from clustertune.cli.places import Found
+    from clustertune.cli.shipping import sent_along
     from clustertune.cli.submission import prepare
     from clustertune.client.nearby import connect
 
@@ -45,24 +43,13 @@ def tune(
     prepared = prepare(experiment, overrides or [], chosen)
     folder, submission = chosen.settle(), prepared.submission
     if chosen.elsewhere:
-        submission = _sent_along(prepared, chosen, folder)
+        submission = sent_along(prepared, chosen, folder)
     coordinator = connect(folder)
     found = Found(coordinator.submit(submission), folder, coordinator)
     if detach:
         _print_submitted(found, as_json=as_json)
         return
     _follow(found, prepared.secrets, plain=plain, as_json=as_json, pause_on_interrupt=cluster is None)
-
-
-def _sent_along(prepared: Prepared, chosen: ClusterChoice, folder: ClusterFolder) -> Submission:
-    """The submission, with the program that it names at the coordinator."""
-    from clustertune.cli.shipping import send_snapshot, take_snapshot, what_to_send
-    from clustertune.client.nearby import connect
-
-    shipment = what_to_send(chosen.workdir, prepared.workdir)
-    snapshot = take_snapshot(shipment, folder)
-    snapshot = send_snapshot(shipment, snapshot, folder, lambda: connect(folder))
-    return replace(prepared.submission, snapshot=snapshot.digest, workdir=shipment.within)
 
 
 def watch(

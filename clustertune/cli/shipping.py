@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clustertune.cli.printing import warn
+from clustertune.client.nearby import connect
 from clustertune.client.workdir import Changed, Snapshot, take
 from clustertune.model.errors import Mistake
 
 if TYPE_CHECKING:
+    from clustertune.cli.cluster_choice import ClusterChoice
+    from clustertune.cli.submission import Prepared
     from clustertune.client.coordinator import Coordinator
     from clustertune.client.home import ClusterFolder
+    from clustertune.model.snapshot import Submission
 
 _TAKES = 3
 
@@ -29,6 +33,14 @@ class Shipment:
     folder: Path
     within: str = ""
     of_cluster: bool = False
+
+
+def sent_along(prepared: Prepared, cluster: ClusterChoice, folder: ClusterFolder) -> Submission:
+    """The submission, with the program that it names at the coordinator. Raises Mistake where it cannot be sent."""
+    shipment = what_to_send(cluster.workdir, prepared.workdir)
+    snapshot = take_snapshot(shipment, folder)
+    snapshot = send_snapshot(shipment, snapshot, folder, lambda: connect(folder))
+    return replace(prepared.submission, snapshot=snapshot.digest, workdir=shipment.within)
 
 
 def what_to_send(cluster_workdir: str, experiment_workdir: Path) -> Shipment:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clustertune.client.ignore_files import Ignoring, ignoring
-from clustertune.model.checkpoint import is_inside
+from clustertune.model.checkpoint import MAX_PATH_BYTES
 
 _GIT = ".git"
 _MAX_DEPTH = 100
@@ -103,7 +103,7 @@ class Walk:
             return []
 
     def _why_not(self, path: str, real: str, folder: _Folder, *, is_link: bool) -> str:
-        if not _is_text(path) or not is_inside(path):
+        if not _can_be_named(path):
             return "its path has a backslash, is longer than 1024 bytes or is not UTF-8; give it another name"
         if len(folder.above) > _MAX_DEPTH:
             return f"it is more than {_MAX_DEPTH} folders deep; pack it into a file"
@@ -143,12 +143,12 @@ class _Folder:
         return self.above[-1]
 
 
-def _is_text(path: str) -> bool:
+def _can_be_named(path: str) -> bool:
+    """In a manifest: `is_inside` of a path that nobody made up."""
     try:
-        path.encode()
+        return "\\" not in path and len(path.encode()) <= MAX_PATH_BYTES
     except UnicodeEncodeError:
         return False
-    return True
 
 
 def _unreadable(path: str, error: OSError) -> str:
