@@ -49,6 +49,7 @@ class Answers:
                 definition=submission.definition,
                 workdir=submission.workdir,
                 python=submission.python,
+                snapshot=submission.snapshot,
             )
         )
         await self._coordinator.committed()

@@ -17,13 +17,14 @@ from clustertune.coordinator.agent_events import as_event
 from clustertune.coordinator.agent_link import AgentLink
 from clustertune.coordinator.core import commands as c
 from clustertune.coordinator.core import events as e
+from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core.algorithms import Algorithms
 from clustertune.coordinator.core.core import Core
 from clustertune.coordinator.core.lineage import schedule
 from clustertune.coordinator.core.snapshots import front, row, snapshot
 from clustertune.coordinator.core.state import Experiment
 from clustertune.coordinator.depot import Depot
-from clustertune.coordinator.furnishing import Furnishing, NoWorkdirs, Workdirs
+from clustertune.coordinator.furnishing import Furnishing
 from clustertune.coordinator.journal import Entry, Journal
 from clustertune.coordinator.logs import Logs
 from clustertune.coordinator.machines import Machines
@@ -31,6 +32,7 @@ from clustertune.coordinator.places import Places
 from clustertune.coordinator.result_writer import ResultWriter
 from clustertune.coordinator.results import Written
 from clustertune.coordinator.searching import Searching
+from clustertune.coordinator.workdirs import Workdirs
 from clustertune.definition.cluster import ClusterDefinition
 from clustertune.model.clock import Clock
 from clustertune.model.errors import JournalFull
@@ -85,8 +87,8 @@ class Coordinator:
         self.link = AgentLink(self)
         self.logs = Logs(places, self.link)
         self.depot = Depot(self)
+        self.workdirs = Workdirs(places.workdirs, clock)
         self.searching = Searching(self)
-        self.workdirs: Workdirs = NoWorkdirs()
         self.furnishing = Furnishing(self)
         self.machines = Machines(self, provider, self.furnishing)
         self.secrets: dict[str, dict[str, str]] = {}
@@ -124,6 +126,7 @@ class Coordinator:
         for name, experiment in self.core.state.experiments.items():
             if not (experiment.state.ended and self.results.has_written(name, experiment.state)):
                 self.results.touch(name)
+        self._spawn(self._tidy_workdirs())
         await self.machines.adopt()
         await self.machines.look()
 
@@ -160,7 +163,7 @@ class Coordinator:
 
     def idle_s(self) -> float:
         """How long nobody has asked anything while nothing ran."""
-        if self.core.state.busy():
+        if self.core.state.busy() or self.workdirs.busy:
             return 0.0
         return self._clock.monotonic_s() - self.last_asked
 
@@ -182,6 +185,8 @@ class Coordinator:
         for changed in (*step.facts, *step.reports):
             if (name := getattr(changed, "experiment", None)) is not None:
                 self.results.touch(name)
+        if any(isinstance(fact, f.ExperimentChanged) and fact.state.ended for fact in step.facts):
+            self._spawn(self._tidy_workdirs())
         if not (entry.facts or entry.reports or entry.received):
             self._carry_out(step)
             return
@@ -264,6 +269,10 @@ class Coordinator:
             seed=command.seed,
             checkpoint=command.checkpoint,
         )
+
+    async def _tidy_workdirs(self) -> None:
+        """Programs that no experiment can run any more go."""
+        await self.workdirs.keep(self.furnishing.wanted)
 
     def _spawn(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -57,12 +57,17 @@ def application(depot: Depot, streams: Streams) -> Starlette:
         Route(attempt + "/{digest}/whole", routes.whole, methods=["POST"]),
         Route(_EXPERIMENT + "/parts/{digest}", routes.put_part, methods=["PUT"]),
     ]
-    return Starlette(routes=[*bringing, *_reading(routes)], exception_handlers=dict.fromkeys(_EXPLAINED, _explain))
+    return answering([*bringing, *_reading(routes)])
 
 
-def reading(depot: Depot, streams: Streams) -> Starlette:
+def answering(routes: Sequence[Route]) -> Starlette:
+    """What these routes raise is answered in words."""
+    return Starlette(routes=routes, exception_handlers=dict.fromkeys(_EXPLAINED, _explain))
+
+
+def reading(depot: Depot, streams: Streams) -> list[Route]:
     """For clients, which only fetch."""
-    return Starlette(routes=_reading(_Routes(depot, streams)), exception_handlers=dict.fromkeys(_EXPLAINED, _explain))
+    return _reading(_Routes(depot, streams))
 
 
 def _reading(routes: _Routes) -> list[Route]:
@@ -82,10 +87,10 @@ class _Routes:
     async def announce(self, request: Request) -> Response:
         attempt = request.path_params["attempt"]
         experiment, storage, experiment_id = self._storage_of_attempt(attempt)
-        _check_length(request, MAX_MANIFEST_BYTES)
+        check_length(request, MAX_MANIFEST_BYTES)
         data = await self._streams.read_all(request, MAX_MANIFEST_BYTES)
         try:
-            manifest, digest = await self._streams.run(_read_canonical, data)
+            manifest, digest = await self._streams.run(read_canonical, data)
         except ValueError as error:
             raise Refusal(422, str(error)) from error
         self._manifests.add(attempt, digest, data)
@@ -93,7 +98,7 @@ class _Routes:
         return await self._streams.run(lambda: JSONResponse({"missing": _puts(experiment, puts)}))
 
     async def whole(self, request: Request) -> Response:
-        attempt, digest = request.path_params["attempt"], _digest(request)
+        attempt, digest = request.path_params["attempt"], digest_of(request)
         experiment, storage, experiment_id = self._storage_of_attempt(attempt)
         manifest = await self._announced(attempt, digest, storage, experiment_id)
         try:
@@ -110,16 +115,16 @@ class _Routes:
 
     async def put_part(self, request: Request) -> Response:
         _, storage, experiment_id = self._storage(request.path_params["experiment"])
-        digest = _digest(request)
+        digest = digest_of(request)
         if storage.parts is None:
             raise Refusal(409, "parts of this experiment go to its storage; ask for their URLs again")
-        _check_length(request, PART_BYTES)
+        check_length(request, PART_BYTES)
         await self._streams.receive(request, storage.parts, experiment_id, digest)
         return JSONResponse({}, 201)
 
     async def get_part(self, request: Request) -> Response:
         _, storage, experiment_id = self._storage(request.path_params["experiment"])
-        digest = _digest(request)
+        digest = digest_of(request)
         if storage.parts is None:
             raise Refusal(404, "parts of this experiment are in its storage; ask for their URLs again")
         file = await self._streams.run(storage.parts.open, experiment_id, digest)
@@ -127,7 +132,7 @@ class _Routes:
 
     async def get_checkpoint(self, request: Request) -> Response:
         experiment, storage, experiment_id = self._storage(request.path_params["experiment"])
-        digest = _digest(request)
+        digest = digest_of(request)
         if not self._depot.may_read(experiment, digest):
             raise NoSuchName("checkpoint", digest, ())
         data = await storage.manifest(experiment_id, digest)
@@ -232,21 +237,22 @@ _EXPLAINED: tuple[Any, ...] = (
 )
 
 
-def _check_length(request: Request, limit_bytes: int) -> None:
+def check_length(request: Request, limit_bytes: int) -> None:
     """Refuses before the body is read; what comes without a length is counted while it is."""
     if int(request.headers.get("content-length") or 0) > limit_bytes:
         raise TooLarge(f"the body holds more than the {limit_bytes} bytes that are allowed here")
 
 
-def _digest(request: Request) -> str:
+def digest_of(request: Request) -> str:
     digest = str(request.path_params["digest"])
     if not is_digest(digest):
         raise Refusal(404, f"{digest[:100]!r} is no SHA-256 in hexadecimal")
     return digest
 
 
-def _read_canonical(data: bytes) -> tuple[Manifest, str]:
-    manifest = read_manifest(data)
+def read_canonical(data: bytes, limit_bytes: int = MAX_MANIFEST_BYTES) -> tuple[Manifest, str]:
+    """The manifest and its digest. Raises ValueError."""
+    manifest = read_manifest(data, None, limit_bytes)
     if manifest.encode() != data:
         raise ValueError("the manifest is not in the form that its digest is of: keys sorted, no spaces, ASCII")
     return manifest, manifest.digest()

@@ -54,8 +54,12 @@ class Streams:
 
     async def receive(self, request: Request, parts: PartFiles, experiment_id: str, digest: str) -> None:
         """Raises what Receiver raises, and ClientDisconnect when the body breaks off; then nothing is left."""
+        await self.take(request, lambda: parts.receive(experiment_id, digest))
+
+    async def take(self, request: Request, begin: Callable[[], Receiver]) -> None:
+        """``begin`` makes, in a thread, what takes the body. Raises as ``receive``."""
         async with self._places, asyncio.timeout(PART_LIMIT_S):
-            receiver = await self.run(parts.receive, experiment_id, digest)
+            receiver = await self.run(begin)
             try:
                 await self._write_all(request, receiver)
                 await self.run(receiver.finish)

@@ -14,7 +14,7 @@ from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core.core import Core
 from clustertune.definition.cluster import ClusterDefinition
 from clustertune.model.checkpoint import Manifest
-from clustertune.model.errors import ProviderError, ProviderFatal
+from clustertune.model.errors import ClustertuneError, ProviderFatal
 from clustertune.model.messages import FromCoordinator, RunSpec, Start
 from clustertune.provisioner.contracts import Furnished, Outfit, Snapshot
 
@@ -24,25 +24,11 @@ log = logging.getLogger(__name__)
 class Workdirs(Protocol):
     """Where the coordinator keeps snapshots."""
 
-    @property
-    def current(self) -> str:
-        """The digest of the cluster's own; empty while there is none."""
-        ...
+    current: str
+    """The digest of the cluster's own; empty while there is none."""
 
     def manifest(self, digest: str) -> Manifest: ...
-    def part(self, digest: str) -> Path: ...
-
-
-class NoWorkdirs:
-    """Until programs are sent along, there is no snapshot."""
-
-    current = ""
-
-    def manifest(self, digest: str) -> Manifest:
-        raise KeyError(digest)
-
-    def part(self, digest: str) -> Path:
-        raise KeyError(digest)
+    def open_part(self, digest: str) -> Path: ...
 
 
 class Machines(Protocol):
@@ -104,14 +90,19 @@ class Furnishing:
         machine.waiting.clear()
         machine.attempts.clear()
 
-    def for_launch(self) -> Outfit:
-        """What every machine gets as it comes up."""
-        return self.outfit(self._shell.workdirs.current) if self._shell.cluster.elsewhere else Outfit()
+    async def for_launch(self) -> Outfit:
+        """What every machine gets as it comes up. Raises as ``outfit``."""
+        return await self.outfit(self._shell.workdirs.current) if self._shell.cluster.elsewhere else Outfit()
 
-    def outfit(self, digest: str) -> Outfit:
-        """What a machine gets for the snapshot. The other snapshots that experiments need stay where they are."""
-        cluster, workdirs = self._shell.cluster, self._shell.workdirs
-        snapshot = Snapshot(digest=digest, manifest=workdirs.manifest(digest), part=workdirs.part) if digest else None
+    async def outfit(self, digest: str) -> Outfit:
+        """What a machine gets for the snapshot. The other snapshots that experiments need stay where they are.
+
+        Raises ClustertuneError where the snapshot cannot be read.
+        """
+        cluster, workdirs, snapshot = self._shell.cluster, self._shell.workdirs, None
+        if digest:
+            manifest = await asyncio.to_thread(workdirs.manifest, digest)
+            snapshot = Snapshot(digest=digest, manifest=manifest, part=workdirs.open_part)
         secrets = self._shell.secret_values()
         return Outfit(
             snapshot=snapshot,
@@ -156,9 +147,9 @@ class Furnishing:
 
     async def _bring(self, instance: str, machine: _Machine, digest: str) -> None:
         try:
-            outfit = self.outfit(digest)
+            outfit = await self.outfit(digest)
             furnished = await self._shell.machines.furnish(instance, outfit)
-        except ProviderError as error:
+        except ClustertuneError as error:
             log.warning("%s cannot be made ready for its trials: %s", instance, error)
             retry = not isinstance(error, ProviderFatal)
             del machine.bringing[digest]

@@ -16,7 +16,7 @@ from clustertune.coordinator.core.state import Instance
 from clustertune.coordinator.furnishing import Furnishing
 from clustertune.coordinator.places import Places
 from clustertune.definition.cluster import ClusterDefinition
-from clustertune.model.errors import ProviderError, ProviderFatal
+from clustertune.model.errors import ClustertuneError, ProviderError, ProviderFatal
 from clustertune.model.messages import FromCoordinator, Leave
 from clustertune.provisioner.contracts import Furnished, LaunchIntent, Outfit, Provider, Tell
 
@@ -72,11 +72,11 @@ class Machines:
 
     async def launch(self, command: c.Launch) -> None:
         try:
-            outfit = self._furnishing.for_launch()
+            outfit = await self._furnishing.for_launch()
             intent = self._intent(command.instance, command.epoch, outfit)
             tell = self._teller(command.instance)
             await self.ask(lambda: self._provider.launch(intent, tell))
-        except ProviderError as error:
+        except ClustertuneError as error:
             retry = not isinstance(error, ProviderFatal)
             failed = e.LaunchFailed(instance=command.instance, epoch=command.epoch, error=str(error), retry=retry)
             self._shell.handle(failed)

@@ -92,6 +92,11 @@ class Places:
         """What is kept of checkpoints where neither experiment nor cluster has a storage."""
         return self.folder / "checkpoints"
 
+    @property
+    def workdirs(self) -> Path:
+        """The programs that are sent to machines elsewhere."""
+        return self.folder / "workdirs"
+
     def _socket(self, name: str) -> Path:
         """In a private folder of the system's temporary one where our own path is too long."""
         path = self.folder / name

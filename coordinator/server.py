@@ -17,9 +17,11 @@ from clustertune.coordinator.answers import Answers
 from clustertune.coordinator.coordinator import Coordinator
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core.state import Experiment
-from clustertune.coordinator.files_routes import reading
+from clustertune.coordinator.files_routes import answering, reading
 from clustertune.coordinator.files_streams import Streams
 from clustertune.coordinator.refusal import Refusal
+from clustertune.coordinator.workdir_routes import LARGE_BODIES, not_whole, workdir_routes
+from clustertune.coordinator.workdirs import folder_in
 from clustertune.definition import AUTO, ExperimentDefinition, Registry, check_experiment, with_algorithms_chosen
 from clustertune.model.codec import FieldError, from_plain, to_plain
 from clustertune.model.errors import (
@@ -55,8 +57,9 @@ def create_app(
     _experiments(app, coordinator, answers, registry)
     _reading(app, coordinator, answers)
     _cluster(app, answers, shutdown)
-    # Whatever is not answered here: the checkpoints of the best trials, and what is nowhere.
-    app.mount("/", reading(coordinator.depot, Streams()))
+    # Whatever is not answered here: what streams (programs, the checkpoints of the best trials), and what is nowhere.
+    streams = Streams()
+    app.mount("/", answering([*reading(coordinator.depot, streams), *workdir_routes(coordinator.workdirs, streams)]))
     return app
 
 
@@ -106,6 +109,7 @@ def _experiments(app: FastAPI, coordinator: Coordinator, answers: Answers, regis
         if missing:
             raise Refusal(422, f"no value was given for the secrets {', '.join(missing)}")
         await _check_storage(coordinator, definition)
+        await _check_snapshot(coordinator, submission)
         name = await answers.submit(replace(submission, definition=definition.to_plain()), definition.name)
         return JSONResponse({"name": name}, status_code=201)
 
@@ -137,6 +141,25 @@ async def _check_storage(coordinator: Coordinator, definition: ExperimentDefinit
         raise Refusal(422, told) from error
     except StorageError as error:
         raise Refusal(422, f"{error}; nothing was started") from error
+
+
+async def _check_snapshot(coordinator: Coordinator, submission: Submission) -> None:
+    digest, workdirs = submission.snapshot, coordinator.workdirs
+    if not digest:
+        if coordinator.cluster.elsewhere:
+            raise Refusal(
+                422, "machines elsewhere have to be sent the program: POST /v1/workdirs, and name the snapshot"
+            )
+        return
+    try:
+        manifest = await asyncio.to_thread(workdirs.manifest, digest)
+    except (NoSuchName, StorageError) as error:
+        raise Refusal(409, not_whole(digest)) from error
+    if not workdirs.is_whole(digest):  # it may go at any moment, but not between here and the experiment's beginning
+        raise Refusal(409, not_whole(digest))
+    if not folder_in(manifest, submission.workdir):
+        raise Refusal(422, f"the snapshot {digest[:12]} has no folder {submission.workdir[:200]!r}, its workdir")
+    workdirs.used(digest)
 
 
 def _reading(app: FastAPI, coordinator: Coordinator, answers: Answers) -> None:
@@ -224,7 +247,8 @@ def _guard(app: FastAPI, token: str) -> None:
         host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
         if host not in _LOCAL_NAMES or "origin" in request.headers:
             return JSONResponse({"error": "requests from web pages are refused"}, status_code=403)
-        if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
+        length = int(request.headers.get("content-length") or 0)
+        if length > MAX_BODY_BYTES and not request.url.path.startswith(LARGE_BODIES):
             return JSONResponse({"error": "the request is too large"}, status_code=413)
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not hmac.compare_digest(given.encode(), token.encode()):

@@ -29,6 +29,16 @@ class ClusterChoice:
     problems: tuple[Problem, ...] = ()
     plain: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether programs have to be sent to its machines."""
+        return self.definition is not None and self.definition.elsewhere
+
+    @property
+    def workdir(self) -> str:
+        """The folder that is sent there."""
+        return "." if self.definition is None else self.definition.workdir
+
     def settle(self) -> ClusterFolder:
         """Its folder, with the definition in it. Raises Mistake where an experiment runs under a former one."""
         if self.definition is None or self.problems:
@@ -76,7 +86,7 @@ def _from_file(path: Path) -> ClusterChoice:
     except DefinitionMistake as mistake:
         return ClusterChoice(None, mistake.problems)
     definition = inspected.definition
-    if definition.python is not None and "/" in definition.python:
+    if definition.python is not None and "/" in definition.python and not definition.elsewhere:
         # Its reader will be elsewhere. Symbolic links stay: an environment is found through them.
         python = str((path.parent / definition.python).absolute())
         definition = definition.model_copy(update={"python": python}).from_origin(definition.origin)

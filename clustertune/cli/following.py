@@ -35,14 +35,17 @@ def tune(
     """Begin an experiment and follow it. Ctrl-C pauses it (with --cluster it only leaves the view)."""
     from clustertune.cli.cluster_choice import choose_cluster
     from clustertune.cli.places import Found
+    from clustertune.cli.shipping import sent_along
     from clustertune.cli.submission import prepare
     from clustertune.client.nearby import connect
 
     chosen = choose_cluster(cluster)
     prepared = prepare(experiment, overrides or [], chosen)
-    folder = chosen.settle()
+    folder, submission = chosen.settle(), prepared.submission
+    if chosen.elsewhere:
+        submission = sent_along(prepared, chosen, folder)
     coordinator = connect(folder)
-    found = Found(coordinator.submit(prepared.submission), folder, coordinator)
+    found = Found(coordinator.submit(submission), folder, coordinator)
     if detach:
         _print_submitted(found, as_json=as_json)
         return

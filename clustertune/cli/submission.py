@@ -23,6 +23,7 @@ class Prepared:
 
     submission: Submission
     secrets: Mapping[str, str]
+    workdir: Path
 
 
 def prepare(path: Path, overrides: Sequence[str], cluster: ClusterChoice) -> Prepared:
@@ -32,22 +33,25 @@ def prepare(path: Path, overrides: Sequence[str], cluster: ClusterChoice) -> Pre
     """
     from clustertune.definition import saves_when_asked
 
-    definition, problems = _checked(path, overrides)
+    definition, problems = _checked(path, overrides, elsewhere=cluster.elsewhere)
     problems += _cluster_problems(cluster)
     if definition is None or cluster.definition is None or problems:
         raise DefinitionMistake(problems)
     workdir = (path.parent / definition.workdir).resolve()
     secrets = secrets_from_environment([*definition.secrets, *cluster.definition.secrets])
-    python = _interpreter(definition.python or cluster.definition.python, path.parent)
+    named = definition.python or cluster.definition.python
+    python = _interpreter_there(named) if cluster.elsewhere else _interpreter(named, path.parent)
     plain = definition.to_plain()
     if definition.python is not None:
-        plain["python"] = python  # absolute, for its reader may be elsewhere
+        plain["python"] = python or None  # absolute, for its reader may be in another folder
     plain["checkpoints"]["supported"] = saves_when_asked(definition, workdir)
     submission = Submission(definition=plain, workdir=str(workdir), secrets=secrets, python=python)
-    return Prepared(submission, secrets)
+    return Prepared(submission, secrets, workdir)
 
 
-def _checked(path: Path, overrides: Sequence[str]) -> tuple[ExperimentDefinition | None, list[Problem]]:
+def _checked(
+    path: Path, overrides: Sequence[str], *, elsewhere: bool
+) -> tuple[ExperimentDefinition | None, list[Problem]]:
     """The experiment, None where there is nothing to read, and everything that is wrong with it."""
     from clustertune.definition import check_program, in_order, inspect_experiment
     from clustertune.search.registry import Registry
@@ -60,7 +64,7 @@ def _checked(path: Path, overrides: Sequence[str]) -> tuple[ExperimentDefinition
         return None, [*mistake.problems, *misspelt]
     definition, told = inspected.definition, {problem.path for problem in inspected.problems}
     workdir = (path.parent / definition.workdir).resolve()
-    later = check_program(definition, workdir, registry=registry, beside=path.parent, told=told)
+    later = check_program(definition, workdir, registry=registry, beside=path.parent, told=told, elsewhere=elsewhere)
     later += _missing_secrets(definition, told)
     return definition, list(in_order([*inspected.problems, *later, *misspelt]))
 
@@ -72,7 +76,8 @@ def _cluster_problems(cluster: ClusterChoice) -> list[Problem]:
     if definition is None:
         return list(cluster.problems)
     here = definition.origin.problem
-    later = [here(("python",), message) for message in interpreter_problem(definition.python, Path.cwd())]
+    python = None if definition.elsewhere else definition.python
+    later = [here(("python",), message) for message in interpreter_problem(python, Path.cwd())]
     later += _missing_secrets(definition, told)
     return list(in_order([*cluster.problems, *later]))
 
@@ -109,6 +114,11 @@ def _interpreter(named: object, folder: Path) -> str:
     if not isinstance(named, str) or named == "auto":
         return sys.executable
     return str((folder / named).absolute()) if "/" in named else named
+
+
+def _interpreter_there(named: str | None) -> str:
+    """On machines elsewhere a name or path means what it means there; empty: the one that is made ready there."""
+    return "" if named is None or named == "auto" else named
 
 
 def _pairs(overrides: Sequence[str]) -> tuple[list[tuple[str, str]], list[Problem]]:

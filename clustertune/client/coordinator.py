@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from clustertune.model.checkpoint import read_manifest
+from clustertune.model.checkpoint import Part, read_manifest
 from clustertune.model.codec import FieldError, from_plain, to_plain
 from clustertune.model.errors import ClustertuneError, CoordinatorUnreachable, JournalFull, Mistake
 from clustertune.model.messages import PROTOCOL
@@ -23,10 +25,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TIMEOUT_S = 15.0
+SENDING_TIMEOUT_S = 60.0
+"""What was sent may still be under way, on a slow line, when an answer is waited for."""
 DOWN_TIMEOUT_S = 180.0
 """Trials may save before they end, and a machine that does not answer is waited for."""
 
 PAGE_OF_TRIALS = 1000
+
+Body = bytes | Callable[[], Iterable[bytes]]
+"""Bytes, or what gives them anew for each try."""
+
+
+class Unannounced(ClustertuneError):
+    """The coordinator does not know (any more) what these parts are for: announce the snapshot, then send them."""
 
 
 class Coordinator(AbstractContextManager["Coordinator"]):
@@ -38,9 +49,9 @@ class Coordinator(AbstractContextManager["Coordinator"]):
 
     def __init__(self, port: int, token: str, *, host: str = "127.0.0.1", timeout_s: float = TIMEOUT_S) -> None:
         self.port = port
-        self._token = token
+        self._token, self._host = token, host
         self._connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
-        self._used = False
+        self._used = self._broken_off = False
 
     def cluster(self) -> ClusterSnapshot:
         """Raises Mistake when the coordinator speaks another protocol than this client."""
@@ -117,6 +128,46 @@ class Coordinator(AbstractContextManager["Coordinator"]):
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise CoordinatorUnreachable(f"the coordinator's answer cannot be read: {error}") from error
 
+    def another(self) -> Coordinator:
+        """A second connection, to send something large over."""
+        return Coordinator(self.port, self._token, host=self._host, timeout_s=SENDING_TIMEOUT_S)
+
+    def announce(self, manifest: bytes) -> dict[str, int]:
+        """The sizes, by their digests, of the parts of a program's snapshot that are missing; none: it is whole."""
+        answer = _parse(self._exchange("POST", "/v1/workdirs", manifest))
+        found: dict[str, int] = _read(dict[str, int], answer.get("missing") if isinstance(answer, dict) else None)
+        return found
+
+    def send_part(self, part: Part, blocks: Callable[[], Iterable[bytes]]) -> None:
+        """One part of a snapshot that was announced. Raises Unannounced, and what ``blocks`` raises."""
+        self._exchange("PUT", f"/v1/workdirs/parts/{part.digest}", blocks, length=part.size_bytes)
+
+    def send_parts(self, parts: Sequence[tuple[Part, Callable[[], Iterable[bytes]]]]) -> None:
+        """Several, as one stream: each after a line that names it. Those that came whole stay if the rest does not."""
+        if len(parts) == 1:
+            self.send_part(*parts[0])
+            return
+        heads = [f"{part.digest} {part.size_bytes}\n".encode() for part, _ in parts]
+
+        def body() -> Iterator[bytes]:
+            for head, (_, blocks) in zip(heads, parts, strict=True):
+                yield head
+                yield from blocks()
+
+        length = sum(map(len, heads)) + sum(part.size_bytes for part, _ in parts)
+        self._exchange("POST", "/v1/workdirs/parts", body, length=length)
+
+    def keep_workdir(self, snapshot: str) -> None:
+        """The cluster's snapshot from here on: what machines are given that come up later."""
+        self._exchange("PUT", "/v1/cluster/workdir", json.dumps({"snapshot": snapshot}).encode())
+
+    def break_off(self) -> None:
+        """From another thread: what is under way fails, and so does what is asked afterwards."""
+        self._broken_off = True
+        if (sock := self._connection.sock) is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
     def read(self, path: str) -> bytes:
         """The bytes at a path that the coordinator named."""
         return self._exchange("GET", path)
@@ -158,20 +209,27 @@ class Coordinator(AbstractContextManager["Coordinator"]):
         self.close()
         return _parse(self._exchange("POST", path, json.dumps(body, allow_nan=False).encode()))
 
-    def _exchange(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    def _exchange(self, method: str, path: str, body: Body | None = None, length: int | None = None) -> bytes:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        if length is not None:
+            headers |= {"Content-Length": str(length), "Content-Type": "application/octet-stream"}
+        if self._broken_off:
+            raise CoordinatorUnreachable("this connection was broken off")
         try:
-            self._connection.request(method, path, body, headers)
+            self._connection.request(method, path, body() if callable(body) else body, headers)
             response = self._connection.getresponse()
             status, text = response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
-            stale = self._used and not isinstance(error, TimeoutError)
+            stale = self._used and not isinstance(error, TimeoutError) and not self._broken_off
             self.close()
             if stale:
-                return self._exchange(method, path, body)
+                return self._exchange(method, path, body, length)
             raise CoordinatorUnreachable(
                 f"the coordinator at port {self.port} does not answer ({type(error).__name__}: {error})"
             ) from error
+        except BaseException:
+            self.close()  # half a request is under way
+            raise
         self._used = True
         if status >= 400:
             raise _refusal(status, text)
@@ -195,6 +253,8 @@ def _refusal(status: int, text: bytes) -> ClustertuneError:
         sentence = str(json.loads(text)["error"])
     except (ValueError, KeyError, TypeError):
         sentence = f"the coordinator answered with status {status}: {text[:200].decode('utf-8', 'replace')}"
+    if status == http.client.PRECONDITION_FAILED:
+        return Unannounced(sentence)
     if status == 503:
         return JournalFull(sentence)
     return Mistake(sentence) if status < 500 else ClustertuneError(sentence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -43,6 +44,10 @@ class ClusterFolder:
     @property
     def log(self) -> Path:
         return self.path / "coordinator.log"
+
+    def read_files(self, folder: Path) -> Path:
+        """What is remembered of the files of a folder that was sent to machines."""
+        return self.path / "read-files" / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}.json"
 
     def record(self) -> Record | None:
         """Who runs, or last ran, this cluster; None where nobody did or the file is not readable as a record."""

@@ -36,6 +36,13 @@ class ClusterDefinition(Section):
         "command starts them again.",
         examples=["5m"],
     )
+    workdir: Words = Field(
+        default=".",
+        description="The folder that is sent to machines elsewhere, without what .gitignore names; relative to this "
+        "file. Experiments whose own workdir lies in it find all of it there. On this machine programs run where they "
+        "lie.",
+        examples=["../project"],
+    )
     python: Words | None = Field(
         default=None,
         description="The interpreter that trials run in, where the experiment names none; elsewhere a path there. "
@@ -77,15 +84,15 @@ class ClusterDefinition(Section):
         return {**handler(self), **self.options}
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether its machines are others than this, so that programs have to be sent there."""
+        return self.provider != "local"
+
+    @property
     def slots(self) -> int | None:
         """How many trials run at once on each machine; None: as many as fit."""
         slots: int | None = self.options.get("slots")
         return slots
-
-    @property
-    def elsewhere(self) -> bool:
-        """Whether its machines are others than this one, so that programs have to be brought there."""
-        return self.provider != "local"
 
     @property
     def origin(self) -> Origin:

@@ -111,6 +111,8 @@ def inspect_cluster(
         document = document.with_problems(translate(error, document, ClusterDefinition))
         spoiled = {item["loc"][:2] for item in error.errors(include_url=False)}
         definition = ClusterDefinition.model_validate(_without(tree, spoiled))
+    if isinstance(source, Path):
+        definition = definition.model_copy(update={"workdir": str((source.parent / definition.workdir).resolve())})
     document = _with_found(document, _cluster_problems(definition))
     return Inspected(definition.from_origin(Origin(document)), in_order(document.problems))
 
@@ -245,6 +247,8 @@ def _cluster_problems(definition: ClusterDefinition) -> Iterable[tuple[FieldPath
     yield from _host_problems(definition)
     if definition.storage is not None and (problem := storage_problem(definition.storage)):
         yield ("storage",), problem
+    if not Path(definition.workdir).is_dir():
+        yield ("workdir",), f"there is no folder {definition.workdir}"
 
 
 def _host_problems(definition: ClusterDefinition) -> Iterable[tuple[FieldPath, str]]:

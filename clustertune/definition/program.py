@@ -28,20 +28,22 @@ def check_program(
     registry: Registry,
     beside: Path | None = None,
     told: Collection[str] = (),
+    elsewhere: bool = False,
 ) -> list[Problem]:
     """Everything that would keep every trial from starting, with ``workdir`` as the folder that they run in.
 
     A relative ``python`` starts at the folder ``beside``, that of the definition's file; by default at ``workdir``.
     ``told`` are paths of fields (``run.call``) that something is wrong with already: nothing more is said of them.
+    ``elsewhere``: trials run on other machines, and what is installed here says nothing of what is there.
     """
     folder = Path(workdir)
-    found: list[tuple[FieldPath, str]] = [
-        (("python",), message) for message in interpreter_problem(definition.python, beside or folder)
-    ]
+    found: list[tuple[FieldPath, str]] = []
+    if not elsewhere:
+        found = [(("python",), message) for message in interpreter_problem(definition.python, beside or folder)]
     if not folder.is_dir():
         found.append((("workdir",), f"there is no folder {folder}"))
     elif "workdir" not in told and "run" not in told:
-        found += _run_problems(definition, folder)
+        found += _run_problems(definition, folder, elsewhere=elsewhere)
         found += pausing_problems(definition, folder, registry)
     return [definition.origin.problem(path, message) for path, message in found if join_path(path) not in told]
 
@@ -52,12 +54,15 @@ def interpreter_problem(python: str | None, folder: Path) -> Iterator[str]:
         yield f"there is no program {python!r}; name an interpreter by its path"
 
 
-def _run_problems(definition: ExperimentDefinition, folder: Path) -> Iterator[tuple[FieldPath, str]]:
+def _run_problems(
+    definition: ExperimentDefinition, folder: Path, *, elsewhere: bool
+) -> Iterator[tuple[FieldPath, str]]:
     run = definition.run
     if run.call is not None:
-        yield from _call_problems(run.call, folder, own_interpreter=definition.python in (None, "auto"))
+        own_interpreter = not elsewhere and definition.python in (None, "auto")
+        yield from _call_problems(run.call, folder, own_interpreter=own_interpreter)
     elif run.command is not None and not run.shell:
-        yield from _command_problems(run.command, folder, definition.env.get("PATH"))
+        yield from _command_problems(run.command, folder, definition.env.get("PATH"), elsewhere=elsewhere)
 
 
 def _call_problems(call: str, folder: Path, *, own_interpreter: bool) -> Iterator[tuple[FieldPath, str]]:
@@ -139,13 +144,15 @@ def _blocks(statement: ast.stmt) -> list[ast.stmt]:
     return inside
 
 
-def _command_problems(command: str, folder: Path, search: str | None) -> Iterator[tuple[FieldPath, str]]:
+def _command_problems(
+    command: str, folder: Path, search: str | None, *, elsewhere: bool
+) -> Iterator[tuple[FieldPath, str]]:
     words = program_of(command)
     if not words or has_placeholder(words[0]):
         return
     if _PYTHON.fullmatch(words[0]):
         yield from ((("run", "command"), message) for message in _script_problems(words[1:], folder))
-    elif not _executable(words[0], folder, search):
+    elif not elsewhere and not _executable(words[0], folder, search):
         yield ("run", "command"), f"there is no program {words[0]!r}{_program_hint(words[0], folder)}"
 
 

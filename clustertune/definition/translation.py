@@ -21,7 +21,7 @@ NOT_YET = "is not in this version yet"
 
 _LATER_FIELDS: Mapping[str, frozenset[str]] = {
     "ClusterDefinition": frozenset({
-        "region", "zones", "instance_types", "market", "instances", "budget", "image", "workdir", "coordinator",
+        "region", "zones", "instance_types", "market", "instances", "budget", "image", "coordinator",
         "disk", "profile", "subnets", "security_group", "project", "network",
     }),
 }  # fmt: skip

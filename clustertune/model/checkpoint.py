@@ -85,10 +85,10 @@ class Manifest:
         return hashlib.sha256(self.encode()).hexdigest()
 
 
-def read_manifest(data: bytes, digest: str | None = None) -> Manifest:
+def read_manifest(data: bytes, digest: str | None = None, limit_bytes: int = MAX_MANIFEST_BYTES) -> Manifest:
     """Raises ValueError for what is not a manifest, is not the one of this digest, or would leave its folder."""
-    if len(data) > MAX_MANIFEST_BYTES:
-        raise ValueError(f"a manifest holds at most {MAX_MANIFEST_BYTES} bytes, found {len(data)}")
+    if len(data) > limit_bytes:
+        raise ValueError(f"a manifest holds at most {limit_bytes} bytes, found {len(data)}")
     if digest is not None and hashlib.sha256(data).hexdigest() != digest:
         raise ValueError("the manifest is damaged: its digest is another")
     try:

@@ -207,7 +207,7 @@ class BestTrial:
 
 @dataclass(frozen=True)
 class InstanceRow:
-    """One machine of the cluster. ``problem`` is what keeps it from coming up, ``doing`` what is being done to bring it up."""
+    """One machine of the cluster. ``problem`` keeps it from coming up; ``doing`` is what is done to bring it up."""
 
     instance: str
     state: str  # "down" | "launching" | "ready" | "unreachable" | "failing"
@@ -251,10 +251,13 @@ class LogPage:
 class Submission:
     """An experiment handed to a coordinator: the definition as plain JSON values, already checked.
 
-    ``secrets`` are values by name; the coordinator keeps them in memory only. ``workdir`` is absolute.
+    ``secrets`` are values by name; the coordinator keeps them in memory only. ``snapshot`` is the digest of the
+    program that was sent along, and ``workdir`` a folder in it (empty: the snapshot's own); without one, ``workdir`` is
+    absolute, and the program runs where it lies.
     """
 
     definition: Mapping[str, object]
     workdir: str
     secrets: Mapping[str, str] = field(default_factory=dict)
     python: str = ""
+    snapshot: str = ""

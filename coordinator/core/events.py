@@ -24,12 +24,13 @@ class Ticked:
 
 @value()
 class Submitted:
-    """A user handed in an experiment; ``experiment`` is a name that is free."""
+    """A user handed in an experiment; ``experiment`` is a name that is free. ``snapshot``: as in a submission."""
 
     experiment: str
     definition: Mapping[str, object]
     workdir: str
     python: str
+    snapshot: str = ""
 
 
 @value()

@@ -33,6 +33,7 @@ class Experiments:
                 definition=event.definition,
                 workdir=event.workdir,
                 python=event.python,
+                snapshot=event.snapshot,
                 earlier=taken.earlier if taken is not None else (),
                 first=taken.first if taken is not None else (),
                 packages=packages(self._desk.algorithms, ExperimentDefinition.from_plain(event.definition)),

@@ -22,7 +22,8 @@ class ExperimentCreated:
 
     ``earlier`` is what was known then of the experiments that it names for a warm start, and ``first`` are
     configurations of theirs that are tried right after the user's own. ``packages``: name and version of those that
-    the searcher and the scheduler came from, where they are not ours.
+    the searcher and the scheduler came from, where they are not ours. ``snapshot`` is the digest of the program that
+    was sent along, and ``workdir`` lies in it; empty where the program runs where it lies.
     """
 
     experiment: str
@@ -32,6 +33,7 @@ class ExperimentCreated:
     earlier: tuple[EarlierExperiment, ...] = ()
     first: tuple[Config, ...] = ()
     packages: Mapping[str, str] = field(default_factory=dict)
+    snapshot: str = ""
 
 
 @value()
@@ -312,7 +314,8 @@ Fact = (
 _VERSIONS: dict[type, int] = {
     **dict.fromkeys(Fact.__args__, 1),
     **dict.fromkeys((TrialCreated, AttemptPlaced, RungReached, AttemptEnded), 2),
-    **dict.fromkeys((ExperimentCreated, Improved), 3),
+    Improved: 3,
+    ExperimentCreated: 4,
 }
 """The version of each kind that is written now. Reading keeps every version that ever was."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core.ahead import Ahead
@@ -97,7 +97,10 @@ def begin(
         name=name,
         definition=definition,
         secrets=tuple(dict.fromkeys([*definition.secrets, *secrets])),
-        run=run_spec(definition, workdir=fact.workdir, python=fact.python, env=env, pauses=made.pauses),
+        run=replace(
+            run_spec(definition, workdir=fact.workdir, python=fact.python, env=env, pauses=made.pauses),
+            snapshot=fact.snapshot,
+        ),
         demand=definition.per_trial.demand,
         searcher=searcher if isinstance(searcher, Ahead) else GuardedSearcher(searcher, space, searching),
         scheduler=GuardedScheduler(made.scheduler, space, trials, scheduling, pauses=made.pauses),

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from clustertune.coordinator.storage.contracts import Get, Objects, PartFiles, Put
-from clustertune.model.checkpoint import Manifest, is_digest, read_manifest
+from clustertune.model.checkpoint import MAX_MANIFEST_BYTES, Manifest, is_digest, read_manifest
 from clustertune.model.clock import Clock
 from clustertune.model.errors import NoSuchName, PartsMissing, StorageError
 
@@ -48,8 +48,9 @@ class _Damaged(StorageError):
 class Checkpoints:
     """The Storage of one URL. Deleting and making whole exclude each other, an experiment at a time."""
 
-    def __init__(self, objects: Objects, clock: Clock) -> None:
-        self._objects, self._clock = objects, clock
+    def __init__(self, objects: Objects, clock: Clock, *, manifest_bytes: int = MAX_MANIFEST_BYTES) -> None:
+        """``manifest_bytes``: how long a manifest may be."""
+        self._objects, self._clock, self._manifest_bytes = objects, clock, manifest_bytes
         self._experiments: dict[str, _Experiment] = {}
         self._named: OrderedDict[tuple[str, str], dict[str, int]] = OrderedDict()
         self._remembered = 0
@@ -106,6 +107,15 @@ class Checkpoints:
                     await self._sweep(experiment_id, needed, others)
                     experiment.swept_s = now_s
             self._forget(experiment_id, digest)
+
+    async def sweep(self, experiment_id: str, kept: Collection[str]) -> None:
+        """What is older than an hour, and none of ``kept`` needs, goes."""
+        experiment = self._experiment(experiment_id)
+        async with experiment.lock:
+            experiment.forget(self._clock.monotonic_s())
+            kept = {*kept, *experiment.fresh}
+            needed = (await self._needed(experiment_id, kept)).union(*experiment.promised)
+            await self._sweep(experiment_id, needed, kept)
 
     async def settle(self, experiment_id: str, kept: Collection[str]) -> None:
         experiment = self._experiment(experiment_id)
@@ -167,7 +177,7 @@ class Checkpoints:
         if data is None:
             return {}
         try:
-            parts = (await asyncio.to_thread(read_manifest, data, digest)).parts
+            parts = (await asyncio.to_thread(read_manifest, data, digest, self._manifest_bytes)).parts
         except ValueError as error:
             raise _Damaged(f"the manifest {digest} of {experiment_id} is damaged: {error}") from error
         self._remember(key, parts)

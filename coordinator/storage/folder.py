@@ -29,11 +29,11 @@ Result = TypeVar("Result")
 
 
 class FolderObjects:
-    """Objects are files below ``folder``, which nobody else may read."""
+    """Objects are files below ``folder``, which nobody else may read. ``what`` they are, for people."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.parts: PartFiles | None = FolderParts(folder)
+    def __init__(self, folder: Path, what: str = "checkpoints") -> None:
+        self._folder, self._what = folder, what
+        self.parts: PartFiles | None = FolderParts(folder, what)
 
     async def check(self) -> None:
         await self.write("check", b"clustertune")
@@ -41,22 +41,22 @@ class FolderObjects:
         await self.delete(["check"])
 
     async def write(self, key: str, data: bytes) -> None:
-        await _in_thread(_write_whole, self._folder / key, data)
+        await self._in_thread(_write_whole, self._folder / key, data)
 
     async def read(self, key: str) -> bytes | None:
-        return await _in_thread(_read, self._folder / key)
+        return await self._in_thread(_read, self._folder / key)
 
     async def sizes(self, keys: Collection[str]) -> dict[str, int]:
-        return await _in_thread(_sizes, self._folder, keys)
+        return await self._in_thread(_sizes, self._folder, keys)
 
     async def settle(self, experiment_id: str) -> None:
-        await _in_thread(_sync_folder, self._folder / experiment_id / "parts")
+        await self._in_thread(_sync_folder, self._folder / experiment_id / "parts")
 
     async def list(self, prefix: str) -> list[Found]:
-        return await _in_thread(_found, self._folder, prefix)
+        return await self._in_thread(_found, self._folder, prefix)
 
     async def delete(self, keys: Iterable[str]) -> None:
-        await _in_thread(_delete, self._folder, list(keys))
+        await self._in_thread(_delete, self._folder, list(keys))
 
     async def puts(self, keys: Mapping[str, str]) -> dict[str, str | None]:
         return dict.fromkeys(keys)
@@ -64,19 +64,26 @@ class FolderObjects:
     async def gets(self, keys: Mapping[str, str]) -> dict[str, str | None]:
         return dict.fromkeys(keys)
 
+    async def _in_thread(self, work: Callable[..., Result], folder: Path, *arguments: object) -> Result:
+        def run() -> Result:
+            with _explained(folder, self._what):
+                return work(folder, *arguments)
+
+        return await asyncio.to_thread(run)
+
 
 class FolderParts:
     """The parts in a folder, one at a time, for threads."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, what: str = "checkpoints") -> None:
+        self._folder, self._what = folder, what
 
     def receive(self, experiment_id: str, digest: str) -> Receiver:
-        with _explained(self._folder):
-            return PartReceiver(self._folder / part_key(experiment_id, digest), digest)
+        with _explained(self._folder, self._what):
+            return PartReceiver(self._folder / part_key(experiment_id, digest), digest, self._what)
 
     def open(self, experiment_id: str, digest: str) -> BinaryIO:
-        with _explained(self._folder):
+        with _explained(self._folder, self._what):
             try:
                 return (self._folder / part_key(experiment_id, digest)).open("rb")
             except FileNotFoundError:
@@ -89,8 +96,8 @@ class PartReceiver:
     It may be abandoned from another thread while one writes.
     """
 
-    def __init__(self, path: Path, digest: str) -> None:
-        self._path, self._digest = path, digest
+    def __init__(self, path: Path, digest: str, what: str = "checkpoints") -> None:
+        self._path, self._digest, self._what = path, digest, what
         self._hash, self._size_bytes = hashlib.sha256(), 0
         self._lock = threading.RLock()  # a descriptor that is closed under a write may already be another file's
         _make_private(path.parent)
@@ -136,36 +143,28 @@ class PartReceiver:
     @contextlib.contextmanager
     def _abandoned_on_error(self) -> Iterator[None]:
         try:
-            with _explained(self._path.parent):
+            with _explained(self._path.parent, self._what):
                 yield
         except (StorageError, WrongPart):
             self.abandon()
             raise
 
 
-async def _in_thread(work: Callable[..., Result], folder: Path, *arguments: object) -> Result:
-    def run() -> Result:
-        with _explained(folder):
-            return work(folder, *arguments)
-
-    return await asyncio.to_thread(run)
-
-
 @contextlib.contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def _explained(folder: Path, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _storage_error(error, folder) from error
+        raise _storage_error(error, folder, what) from error
 
 
-def _storage_error(error: OSError, folder: Path) -> StorageError:
+def _storage_error(error: OSError, folder: Path, what: str) -> StorageError:
     said = error.strerror or str(error)
     if error.errno in _NO_ROOM:
-        return StorageFull(f"no room for checkpoints in {folder} ({said}): free some space; what was kept is safe")
+        return StorageFull(f"no room for {what} in {folder} ({said}): free some space; what was kept is safe")
     if error.errno in _NO_RIGHT:
-        return StorageRefused(f"checkpoints cannot be kept in {folder} ({said}): make it a folder that you may write")
-    return StorageUnavailable(f"checkpoints cannot be kept in {folder} now: {said}")
+        return StorageRefused(f"{what} cannot be kept in {folder} ({said}): make it a folder that you may write")
+    return StorageUnavailable(f"{what} cannot be kept in {folder} now: {said}")
 
 
 def _write_whole(path: Path, data: bytes) -> None:

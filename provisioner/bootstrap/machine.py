@@ -11,7 +11,7 @@ from typing import Any
 from clustertune.model.errors import ProviderError, ProviderFatal, ProviderTransient
 from clustertune.provisioner.bootstrap.agent_file import agent_file
 from clustertune.provisioner.bootstrap.connection import Connection
-from clustertune.provisioner.bootstrap.outfitting import outfit
+from clustertune.provisioner.bootstrap.outfitting import fingerprint, outfit
 from clustertune.provisioner.bootstrap.probe import probe
 from clustertune.provisioner.bootstrap.tunnel import Standing, Tunnel
 from clustertune.provisioner.bootstrap.verbs import Verbs
@@ -53,6 +53,8 @@ class Machine:
         self._looking = asyncio.Lock()
         self._launching: asyncio.Task[None] | None = None
         self._started = False
+        self._outfitting = asyncio.Lock()
+        self._furnished: dict[tuple[str, str], Furnished] = {}
 
     @property
     def epoch(self) -> int | None:
@@ -80,7 +82,7 @@ class Machine:
         try:
             tell("connecting")
             verbs = await self._first_connection()
-            await outfit(verbs, intent.outfit, tell)
+            await self._outfit(intent.outfit, tell)
             tell("starting the agent")
             await verbs.ask("start", self._enrolment(intent))
             self._started = True
@@ -100,7 +102,18 @@ class Machine:
         if self._tunnel is None:
             raise ProviderTransient("it is not there")
         await self._tunnel.connected()
-        return await outfit(self._verbs(), wanted, tell)
+        return await self._outfit(wanted, tell)
+
+    async def _outfit(self, wanted: Outfit, tell: Tell) -> Furnished:
+        """Once for each that is wanted: what is there stays there until it is neither wanted nor to be kept."""
+        key = (wanted.snapshot.digest if wanted.snapshot is not None else "", fingerprint(wanted))
+        async with self._outfitting:
+            if key not in self._furnished:
+                furnished = await outfit(self._verbs(), wanted, tell)
+                stays = {key[0], *wanted.keep}
+                self._furnished = {known: it for known, it in self._furnished.items() if known[0] in stays}
+                self._furnished[key] = furnished
+            return self._furnished[key]
 
     async def exists(self) -> bool:
         """Whether the agent of the last launch lives. In doubt it does."""
@@ -209,6 +222,7 @@ class Machine:
 
     async def _let_go(self) -> None:
         tunnel, self._tunnel, self._there, self._last = self._tunnel, None, None, None
+        self._furnished.clear()
         if tunnel is not None:
             await tunnel.close()
 

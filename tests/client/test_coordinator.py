@@ -53,7 +53,7 @@ def test_a_submission_carries_definition_workdir_and_secrets(api: CoordinatorApi
             client.submit(Submission(definition={"name": "digits"}, workdir="/w", secrets={"KEY": "s"})) == "digits-2"
         )
     assert api.requests[-1].body == {
-        "definition": {"name": "digits"}, "workdir": "/w", "secrets": {"KEY": "s"}, "python": "",
+        "definition": {"name": "digits"}, "workdir": "/w", "secrets": {"KEY": "s"}, "python": "", "snapshot": "",
     }  # fmt: skip
 
 

@@ -57,6 +57,26 @@ def test_the_file_gives_the_name(tmp_path: Path) -> None:
     assert load_cluster(path).name == "big-box"
 
 
+def test_the_workdir_is_the_folder_of_the_file_and_absolute_once_it_was_read(tmp_path: Path) -> None:
+    (tmp_path / "clusters").mkdir()
+    (tmp_path / "program").mkdir()
+    path = tmp_path / "clusters" / "box.yaml"
+    path.write_text("slots: 2\n")
+    assert load_cluster(path).workdir == str(tmp_path / "clusters")
+    path.write_text("workdir: ../program\n")
+    cluster = load_cluster(path)
+    assert cluster.workdir == str(tmp_path / "program")
+    assert ClusterDefinition.from_plain(cluster.to_plain()).workdir == cluster.workdir
+    path.write_text("slots: 2\nworkdir: ../programme\n")
+    with pytest.raises(DefinitionMistake, match=r"box.yaml:2: workdir: there is no folder .*/programme"):
+        load_cluster(path)
+
+
+def test_programs_are_sent_to_every_provider_but_this_machine() -> None:
+    assert not ClusterDefinition().elsewhere
+    assert ClusterDefinition.from_plain({"name": "x", "provider": "ssh"}).elsewhere
+
+
 def test_clouds_and_their_fields_are_not_in_this_version_yet() -> None:
     assert told("provider: aws\n") == [
         (
