@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from clustertune.agent.attempt import Attempt
 from clustertune.agent.attempt_folders import AttemptFolders
 from clustertune.agent.ending import Asked
 from clustertune.agent.enrolment import Enrolment
@@ -53,6 +54,9 @@ from clustertune.model.messages import (
 )
 from clustertune.model.trial import Ending, EndReason
 from clustertune.model.version import VERSION
+
+if TYPE_CHECKING:
+    from clustertune.agent.attempt import Attempt
 
 _METRICS_POLL_S = 0.1
 _IDLE_POLL_S = 0.5
@@ -204,6 +208,8 @@ class Agent:
                     start_anew(sys.stderr.fileno())
 
     def _hello(self) -> Hello:
+        # What the first trial needs is loaded while the answer is on its way: agents start the sooner.
+        asyncio.get_running_loop().call_soon(import_module, "clustertune.agent.attempt")
         return Hello(
             protocol=PROTOCOL,
             version=VERSION,
@@ -266,6 +272,8 @@ class Agent:
         self._known.add(start.attempt)
         for name in start.run.secrets:
             os.environ.pop(name, None)  # trials of other experiments, which do not name it, shall not inherit it
+        from clustertune.agent.attempt import Attempt
+
         attempt = Attempt(start, self._around)
         self._logs.open(start.attempt, attempt.log)
         self._running[start.attempt] = attempt, asyncio.ensure_future(self._live(start.attempt, attempt))
