@@ -33,7 +33,7 @@ def read_enrolment(text: str) -> Enrolment:
     """Raises Mistake, which never quotes the text: the token is in it."""
     try:
         plain = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Mistake("standard input must hold one JSON object: socket, instance, epoch, token") from error
     try:
         enrolment: Enrolment = from_plain(Enrolment, plain)

@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import sys
+import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
@@ -52,6 +53,9 @@ def _answer(verb: str, path: Path) -> Mapping[str, Any]:
         return {"error": str(error), **error.more}
     except OSError as error:
         return {"error": _told(error, path)}
+    except Exception as error:  # noqa: BLE001 - our bug, which whoever asked has to hear of, too
+        traceback.print_exc()
+        return {"error": f"{verb} failed on this machine, which is a fault of clustertune's: {type(error).__name__}"}
 
 
 def _told(error: OSError, path: Path) -> str:

@@ -28,7 +28,8 @@ if sys.version_info < (3, 10):
     sys.stdout.write('{{"error": "' + problem + '"}}\\n')
     sys.exit(1)
 from unpacking import run
-run("{digest}", {names})
+names = {names}
+run("{digest}", names)
 """
 
 
