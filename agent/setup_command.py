@@ -14,9 +14,12 @@ from clustertune.agent.processes import kill_group
 _READ_BYTES = 64 * 1024
 _LOOK_S = 0.1
 _LINGER_S = 1.0
-"""What left its group may hold the output open; so long is waited for more of it."""
+"""What left its group may hold the output open: so long is waited for more of it."""
 
-_GUARD = 'read -r _; kill -KILL -- "-$1"'
+_MOST_LEFT_BYTES = 1024 * 1024
+"""More than a pipe holds: what is read of the output once the command has ended."""
+
+_GUARD = 'read -r _; kill -s KILL -- "-$1"'
 
 
 def run_command(command: str, workdir: Path, environment: Mapping[str, str], hear: Callable[[bytes], None]) -> int:
@@ -56,8 +59,8 @@ def _guarded(group: int) -> Iterator[None]:
 def _listen(process: subprocess.Popen[bytes], hear: Callable[[bytes], None]) -> None:
     """Until the output ends; or until the command has ended, for others may hold it open."""
     assert process.stdout is not None  # noqa: S101 - it is a pipe
-    output = process.stdout.fileno()
-    while True:
+    output, left_bytes = process.stdout.fileno(), _MOST_LEFT_BYTES
+    while left_bytes > 0:
         ended = process.poll() is not None
         if ended:
             kill_group(process.pid)
@@ -65,5 +68,6 @@ def _listen(process: subprocess.Popen[bytes], hear: Callable[[bytes], None]) -> 
             if not (data := os.read(output, _READ_BYTES)):
                 return
             hear(data)
+            left_bytes -= len(data) if ended else 0
         elif ended:
             return

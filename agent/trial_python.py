@@ -46,7 +46,7 @@ def find_python(root: Root, named: str, workdir: Path, *, installs: bool, say: S
 
 def _named(named: str, workdir: Path) -> TrialPython:
     expanded = Path(named).expanduser()
-    path = shutil.which(workdir / expanded if "/" in named else expanded)
+    path = shutil.which(str(workdir / expanded if "/" in named else expanded))
     if path is None:
         raise Hindered(f"there is no Python interpreter {named} on this machine; `python` must name one that exists")
     try:
@@ -54,9 +54,10 @@ def _named(named: str, workdir: Path) -> TrialPython:
             [path, "-c", _ASK], stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_S, check=False
         )
         version, text = json.loads(done.stdout)
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        is_old = tuple(version) < _OLDEST
+    except (OSError, ValueError, TypeError, subprocess.TimeoutExpired) as error:
         raise Hindered(f"the interpreter {named} does not run as Python on this machine; name another one") from error
-    if tuple(version) < _OLDEST:
+    if is_old:
         found, needed = ".".join(map(str, version)), ".".join(map(str, _OLDEST))
         raise Hindered(f"trials need Python {needed} or newer, {named} is {found}; name another one with `python`")
     return TrialPython(path=path, identity=f"{path} {text}")
