@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from clustertune.agent.attempt import Attempt
 from clustertune.agent.attempt_folders import AttemptFolders
 from clustertune.agent.ending import Asked
 from clustertune.agent.enrolment import Enrolment
@@ -22,7 +24,9 @@ from clustertune.agent.link import Link, Orphaned
 from clustertune.agent.logs import Logs
 from clustertune.agent.nursery import Nursery
 from clustertune.agent.outbox import Outbox
+from clustertune.agent.own_log import start_anew
 from clustertune.agent.provenance import Describer
+from clustertune.agent.reach import Reach
 from clustertune.agent.report_server import ReportServer
 from clustertune.agent.saving import announce, saving_paths
 from clustertune.agent.shelf import Kept, Shelf
@@ -50,6 +54,9 @@ from clustertune.model.messages import (
 )
 from clustertune.model.trial import Ending, EndReason
 from clustertune.model.version import VERSION
+
+if TYPE_CHECKING:
+    from clustertune.agent.attempt import Attempt
 
 _METRICS_POLL_S = 0.1
 _IDLE_POLL_S = 0.5
@@ -79,7 +86,7 @@ class ExitCode(IntEnum):
 class Agent:
     """One epoch of one instance."""
 
-    def __init__(self, enrolment: Enrolment, folder: Folder, records: Records) -> None:
+    def __init__(self, enrolment: Enrolment, folder: Folder, records: Records, reach: Reach) -> None:
         """Goes on with what an agent of the same epoch left unsent. Raises OSError where the folder cannot be used."""
         self._enrolment, self._folder = enrolment, folder
         self._inventory = take_inventory(enrolment.slots)
@@ -94,15 +101,16 @@ class Agent:
         self._server = ReportServer(folder.socket(), asyncio.get_running_loop())
         self._nursery = Nursery(folder.root, folder.sdk, records)
         self._link = Link(
-            enrolment.socket,
+            reach,
             orphan_after_s=enrolment.orphan_after_s,
+            ping_s=enrolment.ping_s,
             outbox=self._outbox,
             hello=self._hello,
             on_welcome=self._on_welcome,
             on_message=self._on_message,
             on_progress=self._on_progress,
         )
-        wire = Wire(enrolment)
+        wire = Wire(enrolment, reach)
         self._uploads = Uploads(wire, self._shelf, self._outbox, self._on_outbox)
         self._fetcher = Fetcher(wire, self._shelf)
         self._describer = Describer(self._inventory, self._tell)
@@ -196,8 +204,12 @@ class Agent:
             if now_s > tidied_s + _TIDY_S:
                 tidied_s = now_s
                 self._nursery.close_idle()
+                if sys.stderr is not None:
+                    start_anew(sys.stderr.fileno())
 
     def _hello(self) -> Hello:
+        # What the first trial needs is loaded while the answer is on its way: agents start the sooner.
+        asyncio.get_running_loop().call_soon(import_module, "clustertune.agent.attempt")
         return Hello(
             protocol=PROTOCOL,
             version=VERSION,
@@ -260,6 +272,8 @@ class Agent:
         self._known.add(start.attempt)
         for name in start.run.secrets:
             os.environ.pop(name, None)  # trials of other experiments, which do not name it, shall not inherit it
+        from clustertune.agent.attempt import Attempt
+
         attempt = Attempt(start, self._around)
         self._logs.open(start.attempt, attempt.log)
         self._running[start.attempt] = attempt, asyncio.ensure_future(self._live(start.attempt, attempt))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
-from clustertune.agent.contents import BLOCK_BYTES, Piece, Unreadable, pieces, read_piece
+from clustertune.agent.contents import Piece, Unreadable, pieces, read_piece
+from clustertune.agent.filling import Damaged, Filling, Source
+from clustertune.agent.removal import remove
 from clustertune.agent.shelf import Kept, Shelf
 from clustertune.agent.stopper import Stopper
 from clustertune.agent.trying import Pauses, do_each
@@ -29,10 +29,6 @@ T = TypeVar("T")
 
 class NoCheckpoint(Exception):
     """There is nothing to go on from: it is gone, or what comes is not what its digest says."""
-
-
-class Damaged(Exception):
-    """Bytes that are not what their digest says."""
 
 
 class Fetcher:
@@ -63,17 +59,18 @@ class Fetcher:
                 await filling.go_on(lambda digest: _reading(kept.path, source[digest]))
             except (OSError, Unreadable, Damaged) as error:
                 notice(f"the copy of the checkpoint on this machine cannot be used ({error}); it is fetched again")
+                await self._in_thread(lambda: remove(target))
                 return False
         return True
 
     async def _fetch(
         self, experiment: str, digest: str, target: Path, stopper: Stopper, notice: Callable[[str], None]
     ) -> None:
-        if not self._wire.path:
+        if not self._wire.where():
             raise NoCheckpoint("the checkpoint is not on this machine, and there is no place to fetch it from")
         path = f"/v1/experiments/{quote(experiment, safe='')}/checkpoints/{digest}"
         filling: _Filling | None = None
-        pauses, damaged = Pauses(FIRST_DELAY_S, LONGEST_DELAY_S), 0
+        pauses, damaged = Pauses(FIRST_DELAY_S, LONGEST_DELAY_S, self._wire.where), 0
         while True:
             before = len(filling.done) if filling else 0
             try:
@@ -97,7 +94,7 @@ class Fetcher:
             notice(text)
             await pauses.wait()
 
-    def _source(self, answer: Mapping[str, Any], stopper: Stopper) -> Callable[[str], Any]:
+    def _source(self, answer: Mapping[str, Any], stopper: Stopper) -> Source:
         def get(digest: str) -> Any:
             found = answer.get("parts", {}).get(digest)
             if not isinstance(found, dict) or "url" not in found:
@@ -116,61 +113,25 @@ class Fetcher:
 
 
 class _Filling:
-    """A folder that is made from a manifest. ``done`` are the parts that are written and were right."""
+    """A folder on its way. ``done`` are the parts that are written and were right."""
 
     def __init__(self, manifest: Manifest, target: Path, pool: ThreadPoolExecutor, stopper: Stopper) -> None:
-        self._manifest, self._target, self._pool, self._stopper = manifest, target, pool, stopper
-        self._pieces = pieces(manifest)
+        self._filling, self._pool = Filling(manifest, target, stopper.check), pool
         self.done: set[str] = set()
 
-    async def go_on(self, source: Callable[[str], Any]) -> None:
+    async def go_on(self, source: Source) -> None:
         """``source`` opens a part. Raises Damaged, OSError, and what ``source`` raises."""
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._pool, self._make)
+        await loop.run_in_executor(self._pool, self._filling.make)
 
         async def take(digest: str) -> None:
-            await loop.run_in_executor(self._pool, self._write, digest, source)
+            await loop.run_in_executor(self._pool, self._filling.write, digest, source)
             self.done.add(digest)
 
-        if failures := await do_each([each for each in self._pieces if each not in self.done], take, _AT_ONCE):
+        left = [each for each in self._filling.parts if each not in self.done]
+        if failures := await do_each(left, take, _AT_ONCE):
             raise failures[0]
-        await loop.run_in_executor(self._pool, self._set_modes)
-
-    def _make(self) -> None:
-        self._target.mkdir(mode=0o700, exist_ok=True)
-        for folder in self._manifest.folders:
-            (self._target / folder).mkdir(parents=True, exist_ok=True)
-        for file in self._manifest.files:
-            path = self._target / file.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-
-    def _write(self, digest: str, source: Callable[[str], Any]) -> None:
-        places = self._pieces[digest]
-        size, written, found = places[0].size_bytes, 0, hashlib.sha256()
-        with ExitStack() as opened:
-            files = [opened.enter_context(self._open(place)) for place in places]
-            for block in opened.enter_context(source(digest)):
-                self._stopper.check()
-                found.update(block)
-                written += len(block)
-                if written > size:
-                    raise Damaged(f"a part of {places[0].path} has more than its {size} bytes")
-                for file in files:
-                    file.write(block)
-            for file in files:
-                file.flush()  # a full disk is told here, and not when it is closed
-        if written < size or found.hexdigest() != digest:
-            raise Damaged(f"a part of {places[0].path} is not what its digest says")
-
-    def _open(self, place: Piece) -> BinaryIO:
-        file = open(self._target / place.path, "r+b", buffering=BLOCK_BYTES)  # noqa: SIM115 - who asks closes it
-        file.seek(place.offset)
-        return file
-
-    def _set_modes(self) -> None:
-        for file in self._manifest.files:
-            (self._target / file.path).chmod(file.mode)
+        await loop.run_in_executor(self._pool, self._filling.set_modes)
 
 
 @contextmanager

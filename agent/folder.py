@@ -6,19 +6,15 @@ import fcntl
 import hashlib
 import json
 import os
-import stat
-import tempfile
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote, unquote
 
 from clustertune.agent.attempt_folders import TEMPORARY
+from clustertune.agent.private import MAX_SOCKET_PATH_BYTES, short_folder
 from clustertune.agent.removal import remove
 from clustertune.model.errors import ClustertuneError
 from clustertune.model.trial import split_attempt_id
-
-_MAX_SOCKET_PATH_BYTES = 100
-"""Unix sockets take 103 bytes on macOS and 107 on Linux."""
 
 _MAX_TEMPORARY_PATH_BYTES = 64
 """Leaves room for the sockets that Python's multiprocessing makes in its temporary folder."""
@@ -72,7 +68,7 @@ class Folder:
     def socket(self) -> Path:
         """Where trials report. In a private folder under the temporary one where this path is too long for a socket."""
         path = self.root / "trials.sock"
-        if len(os.fsencode(path)) > _MAX_SOCKET_PATH_BYTES:
+        if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
             path = self._short() / "trials.sock"
         return path
 
@@ -87,11 +83,8 @@ class Folder:
         return short / path.relative_to(self.attempts)
 
     def _short(self) -> Path:
-        """Named after this folder, so that the next agent here uses, and removes, what a killed one left."""
         if self._elsewhere is None:
-            mark = hashlib.sha256(f"{os.getuid()}:".encode() + os.fsencode(self.root)).hexdigest()[:12]
-            path = Path(tempfile.gettempdir()) / f"clustertune-{mark}"
-            self._elsewhere = path if _make_private(path) else Path(tempfile.mkdtemp(prefix="clustertune-"))
+            self._elsewhere = short_folder(self.root)
         return self._elsewhere
 
     def interrupted(self, epoch: int) -> list[str]:
@@ -123,16 +116,6 @@ class Folder:
         if self._elsewhere is not None:
             remove(self._elsewhere)
         self._lock.close()
-
-
-def _make_private(path: Path) -> bool:
-    """False where something else, or somebody else's, has the name."""
-    try:
-        path.mkdir(mode=0o700, exist_ok=True)
-    except OSError:
-        return False
-    found = path.lstat()
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
 
 
 def _is_attempt(name: str) -> bool:

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from pathlib import Path
+from pkgutil import get_data
 
-from clustertune import agent, model
 from clustertune.agent.removal import remove
 
-_ALONE = ("__init__.py", "channel.py", "group.py", "saving.py", "training.py")
+_FILES = {
+    "clustertune": ("__init__", "channel", "group", "saving", "training"),
+    "clustertune.agent": ("__init__", "processes", "ranks", "spawner", "trial_process", "untrusted", "warm"),
+    "clustertune.model": ("__init__", "processes", "version"),
+}
+"""The trial's side of this package, and what starts it."""
 
 
 def copy_sdk(target: Path) -> None:
-    """Fills ``target``, a folder for PYTHONPATH, with the trial's side of this package. Raises OSError."""
+    """Fills ``target``, a folder for PYTHONPATH; from wherever the code lies, a zip file included. Raises OSError."""
     remove(target)
-    package = target / "clustertune"
-    package.mkdir(parents=True, mode=0o700)
-    for name in _ALONE:
-        shutil.copyfile(_folder(_package_file()) / name, package / name)
-    for module in (agent, model):
-        assert module.__file__ is not None  # noqa: S101 - both have an __init__.py
-        shutil.copytree(
-            _folder(module.__file__),
-            package / module.__name__.rpartition(".")[2],
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
-
-
-def _package_file() -> str:
-    # Not imported by name: the package's own module is the trial's side, which the agent does not use.
-    found = sys.modules["clustertune"].__file__
-    assert found is not None  # noqa: S101 - it has an __init__.py
-    return found
-
-
-def _folder(init: str) -> Path:
-    return Path(init).resolve().parent
+    for package, modules in _FILES.items():
+        folder = target / package.replace(".", "/")
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for module in modules:
+            (folder / f"{module}.py").write_bytes(get_data(package, f"{module}.py") or b"")

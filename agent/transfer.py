@@ -73,7 +73,7 @@ class Uploads:
         self._wire.close()
 
     async def _store(self, kept: Kept, stopper: Stopper) -> None:
-        told, pauses = set[str](), Pauses(FIRST_DELAY_S, LONGEST_DELAY_S)
+        told, pauses = set[str](), Pauses(FIRST_DELAY_S, LONGEST_DELAY_S, self._wire.where)
         with self._shelf.using(kept):
             transfer = _Transfer(kept, self._wire, self._pool, self._bandwidth, stopper)
             while True:

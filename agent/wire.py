@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from clustertune.agent.contents import BLOCK_BYTES
 from clustertune.agent.enrolment import Enrolment
+from clustertune.agent.reach import Reach
 from clustertune.agent.stopper import Stopper
 
 FIRST_DELAY_S = 0.2
@@ -53,8 +54,8 @@ class Body:
 class Wire:
     """Connections to signed URLs' hosts are kept for the next request; the socket is on this machine."""
 
-    def __init__(self, enrolment: Enrolment) -> None:
-        self.path = enrolment.files
+    def __init__(self, enrolment: Enrolment, reach: Reach | None = None) -> None:
+        self._reach = reach or Reach(enrolment)
         self._who = {
             "Authorization": f"Bearer {enrolment.token}",
             "X-Instance": enrolment.instance,
@@ -62,6 +63,10 @@ class Wire:
         }
         self._idle: dict[tuple[str, str], list[HTTPConnection]] = {}
         self._lock = threading.Lock()
+
+    def where(self) -> str:
+        """The socket of the coordinator's that checkpoints go to and come from; empty: there is none."""
+        return self._reach.now().files
 
     def ask(self, method: str, path: str, stopper: Stopper, body: bytes = b"") -> tuple[int, dict[str, Any]]:
         """Status and JSON answer of the coordinator: 200 and 409. Raises Trouble for any other."""
@@ -131,7 +136,7 @@ class Wire:
         scheme, host = _origin(url)
         patience_s = _ANSWER_PATIENCE_S if not scheme else _PATIENCE_S
         if not scheme:
-            connection: HTTPConnection = _SocketConnection(self.path, patience_s)
+            connection: HTTPConnection = _SocketConnection(self.where(), patience_s)
         elif scheme in ("http", "https"):
             kind = HTTPSConnection if scheme == "https" else HTTPConnection
             connection = kind(host, timeout=patience_s, blocksize=BLOCK_BYTES)

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 
 class ClustertuneError(Exception):
@@ -134,6 +133,8 @@ class ProviderFatal(ProviderError):
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Text to append to an error: the nearest known name, else all of them (at most twelve)."""
+    from difflib import get_close_matches
+
     names = sorted(map(str, known))
     if not names:
         return ""

@@ -48,6 +48,7 @@ from clustertune.model.messages import (
 )
 from clustertune.model.trial import Ending, Report
 from tests.agent.files_server import FilesServer
+from tests.agent.host import Host
 
 PATIENCE_S = 20.0
 
@@ -341,6 +342,15 @@ def short_path() -> Iterator[Path]:
     yield path
     remove(path)  # Python's own gives up on folders as deep as some tests make
     assert not path.exists()
+
+
+@pytest.fixture
+def host(short_path: Path) -> Iterator[Host]:
+    """This machine with nothing of ours on it; the agent that a test started is ended."""
+    host = Host(short_path)
+    yield host
+    if host.root.is_dir() and not host.root.is_symlink():
+        host.ask("stop")
 
 
 @pytest.fixture

@@ -65,3 +65,24 @@ def test_a_cancellation_ends_all_of_them() -> None:
 
     asyncio.run(scenario())
     assert begun == [0, 1]
+
+
+def test_a_pause_is_cut_short_by_what_is_watched_also_where_it_changed_during_the_try() -> None:
+    async def main() -> list[float]:
+        seen = ["here"]
+        pauses = Pauses(600.0, 600.0, lambda: seen[0])
+        seen[0] = "there"
+        await asyncio.wait_for(pauses.wait(), 20)
+        asyncio.get_running_loop().call_later(0.05, seen.__setitem__, 0, "elsewhere")
+        await asyncio.wait_for(pauses.wait(), 20)
+        return [pauses.take()]
+
+    (taken,) = asyncio.run(main())
+    assert 300 <= taken <= 600
+
+
+def test_a_pause_ends_by_itself_where_nothing_changes() -> None:
+    async def main() -> None:
+        await asyncio.wait_for(Pauses(0.05, 0.05, lambda: "here").wait(), 20)
+
+    asyncio.run(main())
