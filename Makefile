@@ -16,7 +16,7 @@ demo:
 	@.venv/bin/clustertune tune templates/digits/experiment.yaml
 
 test:
-	@sh .ci/system-packages git tmux gcc perl
+	@sh .ci/system-packages
 	@sh .ci/set-up test
 	@sh .ci/test .venv/bin
 
