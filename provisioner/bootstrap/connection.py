@@ -44,6 +44,7 @@ class Connection:
         self.name, self._ssh, self._lost, self._before = name, ssh, lost, before
         self._commands = Commands(ssh, lost)
         self._trusting: asyncio.TimerHandle | None = None
+        self._sockets: list[str] = []
         key = ssh.get_server_host_key()
         self.host_key = fingerprint(key) if key is not None else ""
 
@@ -64,6 +65,7 @@ class Connection:
         """
         try:
             await self._ssh.forward_remote_path(there, str(here))
+            self._sockets.append(there)
         except asyncssh.ChannelListenError as error:
             if self._lost.done():
                 raise ProviderTransient(f"the connection was lost: {self._lost.result()}") from error
@@ -96,6 +98,9 @@ class Connection:
         """Within a bounded time, also where nobody hears it any more."""
         if self._trusting is not None:
             self._trusting.cancel()
+        with contextlib.suppress(TimeoutError, ProviderError):
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await self._remove_sockets()
         self._ssh.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_LIMIT_S):
@@ -109,6 +114,11 @@ class Connection:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    async def _remove_sockets(self) -> None:
+        """sshd leaves them lying about."""
+        if self._sockets and not self._lost.done():
+            await self.run(f"rm -f -- {shlex.join(self._sockets)}")
 
     async def _why_no_forward(self, there: str) -> ProviderError:
         folder = str(Path(there).parent)

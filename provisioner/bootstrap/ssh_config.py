@@ -6,6 +6,7 @@ import asyncio
 import getpass
 import os
 import re
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,7 +87,7 @@ async def _ask_ssh(words: Sequence[str]) -> str:
         ) from None
     finally:
         if process.returncode is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # with what it runs itself
             await process.wait()
     if process.returncode:
         told = [line for line in errors.decode(errors="replace").splitlines() if "Pseudo-terminal" not in line]
