@@ -17,7 +17,10 @@ ClustertuneError
 │   ├── StorageFull        free some space, then try again
 │   └── PartsMissing       send these parts, then try again
 └── ProviderError          exit code 3
+    ├── ProviderTransient  try again, later and later: it may pass by itself
     └── ProviderFatal      stop and print the remedy
+        ├── ProviderCredentials  we are not let in: pause and tell the user; machines are not gone for that
+        └── AnotherMachine       who answers is not who was known: do not use it, do not take it for the known one
 """
 
 from __future__ import annotations
@@ -127,8 +130,24 @@ class ProviderError(ClustertuneError):
     """The provider refused."""
 
 
+class ProviderTransient(ProviderError):
+    """It does not work now, and may later without anybody's help."""
+
+
 class ProviderFatal(ProviderError):
     """The provider will refuse again until the user changes something."""
+
+
+class ProviderCredentials(ProviderFatal):
+    """Keys, or the permission that they give, are missing. It says nothing about what runs."""
+
+
+class AnotherMachine(ProviderFatal):
+    """The host key at an address is not the one that was known: the fingerprints ``known`` and ``found``."""
+
+    def __init__(self, message: str, *, known: Sequence[str], found: str) -> None:
+        self.known, self.found = tuple(known), found
+        super().__init__(message)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

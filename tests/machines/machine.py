@@ -65,21 +65,25 @@ class Machine:
 
     def kill(self, *, silently: bool = True) -> None:
         """Powers it off at once. Peers hear nothing; not ``silently``: its kernel still closes their connections."""
-        if not self.alive:
+        if self._outer is None:
             return
-        assert self._outer is not None
         if silently:
-            self.cut()
-        with contextlib.suppress(psutil.NoSuchProcess):
-            self._init().kill()
-        self._outer.wait(LIMIT_S)
+            self._unplug()
+        with contextlib.suppress(psutil.NoSuchProcess, IndexError):
+            psutil.Process(self._outer.pid).children()[0].kill()
+        with self._outer as outer:  # closes its pipes, where it was killed half way
+            outer.kill()
+        self._outer = None
+        self._unplug()
 
     def cut(self) -> None:
         """Takes its link down: nothing comes through either way, and nobody is told."""
-        _run("ip", "link", "set", self.place.link, "down")
+        if self.alive:
+            _run("ip", "link", "set", self.place.link, "down")
 
     def heal(self) -> None:
-        _run("ip", "link", "set", self.place.link, "up")
+        if self.alive:
+            _run("ip", "link", "set", self.place.link, "up")
 
     def freeze(self) -> None:
         """It hangs: its kernel still acknowledges what arrives, and no process runs."""
@@ -210,6 +214,14 @@ class Machine:
         tmp.mkdir()
         tmp.chmod(0o1777)
         (self.place.folder / "boot-id").write_text(f"{uuid.uuid4()}\n")
+
+    def _unplug(self) -> None:
+        """Takes its link away, which its namespace itself, once left, does only in the kernel's own time."""
+        link = self.place.link
+        deadline = time.monotonic() + LIMIT_S
+        while Path("/sys/class/net", link).exists():
+            subprocess.run(["ip", "link", "del", link], capture_output=True, check=False)
+            assert time.monotonic() < deadline, f"{link} does not go away"
 
     def _init(self) -> psutil.Process:
         """Its first process."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import shutil
 import subprocess
@@ -77,7 +78,7 @@ class Rack:
             link=f"{bridge(self.number)}m{number}",
             bridge=bridge(self.number),
             address=f"10.213.{self.number}.{number}",
-            address6=f"fd77:c1:0:{self.number}::{number}",
+            address6=str(ipaddress.ip_address(f"fd77:c1:0:{self.number}::{number}")),
         )
 
 
