@@ -80,6 +80,7 @@ def _stored(home: Home, name: str) -> ClusterChoice:
 
 def _from_file(path: Path) -> ClusterChoice:
     from clustertune.definition import inspect_cluster
+    from clustertune.definition.providers import with_paths_from
 
     try:
         inspected = inspect_cluster(path)
@@ -90,6 +91,8 @@ def _from_file(path: Path) -> ClusterChoice:
         # Its reader will be elsewhere. Symbolic links stay: an environment is found through them.
         python = str((path.parent / definition.python).absolute())
         definition = definition.model_copy(update={"python": python}).from_origin(definition.origin)
+    options = with_paths_from(path.parent, definition.options)
+    definition = definition.model_copy(update={"options": options}).from_origin(definition.origin)
     return ClusterChoice(definition, inspected.problems, definition.to_plain())
 
 

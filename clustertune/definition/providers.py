@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from clustertune.definition.hosts import HostField, Port
@@ -60,7 +61,25 @@ class SshOptions:
     jump: str | None = field(
         default=None, metadata={"doc": "The host through which the machines are reached.", "examples": ["bastion"]}
     )
+    ssh_config: str | None = field(
+        default=None, metadata={"doc": "Read instead of ~/.ssh/config, as with ssh -F.", "examples": ["./ssh_config"]}
+    )
     slots: int | None = field(default=None, metadata=_SLOTS)
+
+
+_PATHS = ("identity", "ssh_config")
+
+
+def with_paths_from(folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as whoever is elsewhere can read them: files on this machine stand beside the definition."""
+    found = {name: _absolute(folder, value) if name in _PATHS else value for name, value in options.items()}
+    if isinstance(hosts := found.get("hosts"), list):
+        found["hosts"] = [with_paths_from(folder, host) for host in hosts]
+    return found
+
+
+def _absolute(folder: Path, written: object) -> object:
+    return str((folder / Path(written).expanduser()).absolute()) if isinstance(written, str) and written else written
 
 
 _BUILT_IN: dict[str, type[Any]] = {"local": LocalOptions, "ssh": SshOptions}

@@ -46,7 +46,8 @@ def instances(rows: Iterable[InstanceRow]) -> Table:
         known = row.memory_bytes > 0
         has = (f"{row.cpus:g}", f"{row.memory_bytes / 2**30:.1f} GiB", str(row.gpus)) if known else ("", "", "")
         remark = Text(one_line(row.problem), style="red") if row.problem else Text(one_line(row.doing))
-        table.add_row(Text(one_line(row.instance)), Text(row.state), *has, str(len(row.attempts)) if known else "", remark)
+        trials = str(len(row.attempts)) if known else ""
+        table.add_row(Text(one_line(row.instance)), Text(row.state), *has, trials, remark)
     return table
 
 

@@ -129,6 +129,7 @@ class Core:
 
     def _submitted(self, event: e.Submitted) -> None:
         self._experiments.submitted(event)
+        self._fleet.try_again()
         self._fleet.check_demands()
 
     def _ticked(self, event: e.Ticked) -> None:

@@ -108,8 +108,9 @@ class Fleet:
         instance = self._desk.state.instances.get(event.instance)
         if instance is None or instance.epoch != event.epoch:
             return
+        known = self.problems.get(instance.id) == event.error
         self._failed_launch(instance.id, event.error, retry=event.retry)
-        self._lose(instance, event.error)
+        self._lose(instance, event.error, known=known)
 
     def _failed_launch(self, instance: str, error: str, *, retry: bool = True) -> None:
         """A machine that fails is tried later and later, and holds back no other."""
@@ -162,7 +163,8 @@ class Fleet:
                 self._failed_launch(instance.id, event.reason)
             self._lose(instance, event.reason)
 
-    def _lose(self, instance: Instance, reason: str) -> None:
+    def _lose(self, instance: Instance, reason: str, *, known: bool = False) -> None:
+        """``known``: people were told of this already."""
         for name, number in sorted(instance.attempts.values(), reverse=True):
             experiment = self._desk.state.experiments[name]
             trial = experiment.trials[number]
@@ -171,13 +173,19 @@ class Fleet:
                 self._trials.end_attempt(experiment, trial, trial.current, ending)
         self._desk.emit(f.InstanceGone(instance=instance.id, epoch=instance.epoch, reason=reason))
         self._checkpoints.delete_again()
+        what = "is gone" if instance.room is not None else "did not come up"
         for experiment in list(self._desk.state.running()):
-            self._desk.say(experiment, "warning", "instance", f"{instance.id} is gone: {reason}")
+            if not known:
+                self._desk.say(experiment, "warning", "instance", f"{instance.id} {what}: {reason}")
             self._experiments.settle(experiment)
 
     def up_asked(self, event: e.UpAsked) -> None:  # noqa: ARG002 - one shape for all handlers
         """Machines that failed before are tried at once; those that come stay for as long as idle ones do."""
         self._wanted_until = self._desk.now + self._idle_timeout_s
+        self.try_again()
+
+    def try_again(self) -> None:
+        """Somebody asks for machines, and may have mended what was wrong: those that failed are not waited for."""
         for failing in self._failing.values():
             failing.again_at = self._desk.now
 

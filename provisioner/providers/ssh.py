@@ -109,7 +109,9 @@ class Ssh:
         if name not in self._machines:
             host = self._hosts[name]
             root = f"{_FOLDER}/{self._setting.cluster}-{self._setting.mark}/{_folder_name(name)}"
-            reach = partial(connect, _target(host, self._setting.options))
+            config = self._setting.options.get("ssh_config")
+            target = _target(host, self._setting.options)
+            reach = partial(connect, target, config=Path(str(config)).expanduser() if config else None)
             self._machines[name] = Machine(name, reach, root=root, slots=host.get("slots"))
         return self._machines[name]
 
