@@ -80,7 +80,7 @@ def _when_there(coordinator: Coordinator, *, quiet: bool) -> ClusterSnapshot:
             if told.get(row.instance) != line and line and not quiet:
                 print(f"{row.instance}: {line}", file=sys.stderr, flush=True)
             told[row.instance] = line
-        if all(row.state == "ready" or row.problem for row in snapshot.instances):
+        if all(row.state in ("ready", "failing") for row in snapshot.instances):
             return snapshot
         time.sleep(POLL_S)
 
@@ -88,7 +88,7 @@ def _when_there(coordinator: Coordinator, *, quiet: bool) -> ClusterSnapshot:
 def _line(row: InstanceRow) -> str:
     from clustertune.view.words import counted
 
-    if row.problem:
+    if row.state == "failing":
         return row.problem
     if row.state == "ready":
         return f"ready, {counted(round(row.cpus), 'CPU')}" + (f", {counted(row.gpus, 'GPU')}" if row.gpus else "")
