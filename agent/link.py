@@ -80,7 +80,8 @@ class Link:
             try:
                 await self._until_elsewhere(socket, self._connect(socket))
             except _LINK_ERRORS as error:
-                if (problem := f"no coordinator at {socket}: {type(error).__name__}: {error}") != last_problem:
+                where = f" at {socket}" if socket else ""
+                if (problem := f"no coordinator{where}: {type(error).__name__}: {error}") != last_problem:
                     last_problem = problem
                     _log.warning("%s", problem)
             if self.up:
@@ -108,7 +109,7 @@ class Link:
     async def _connect(self, socket: str) -> None:
         """One connection, until it ends; raises what ended it."""
         if not socket:
-            raise FileNotFoundError("it was not told yet where one is")
+            raise FileNotFoundError("this agent was not told yet where one is")
         async with unix_connect(
             socket,
             "ws://localhost/agent",

@@ -96,7 +96,7 @@ class Root:
 def open_root(path: Path) -> Root:
     """Makes it where it is missing. Raises Hindered, OSError."""
     path = path.expanduser().absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_around(path)
     with suppress(FileNotFoundError):
         found = path.lstat()
         if found.st_uid == os.getuid() and path.is_dir() and not path.is_symlink():
@@ -104,6 +104,15 @@ def open_root(path: Path) -> Root:
     if not make_private(path):
         raise Hindered(f"{path} is not a private folder of this user's; remove it, or name another one")
     return Root(path)
+
+
+def _make_around(path: Path) -> None:
+    """What is missing of the folders around it, private too; those that are there stay as they are."""
+    before = os.umask(0o077)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    finally:
+        os.umask(before)
 
 
 def write_whole(path: Path, data: bytes) -> None:

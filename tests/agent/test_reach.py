@@ -105,7 +105,7 @@ async def reach(host: Host, path: Path, epoch: int = 1) -> None:
 
 def test_an_agent_that_was_told_nothing_waits_and_comes_once_it_is_told(host: Host) -> None:
     async def scenario(coordinator: Coordinator) -> None:
-        while "not told yet" not in (await asyncio.to_thread(host.ask, "words"))["text"]:
+        while "was not told yet" not in (await asyncio.to_thread(host.ask, "words"))["text"]:
             await asyncio.sleep(0.01)
         await coordinator.open()
         await reach(host, coordinator.socket, epoch=2)

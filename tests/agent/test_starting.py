@@ -220,6 +220,15 @@ def test_a_root_that_is_no_folder_of_ours_is_refused(kind: str, host: Host) -> N
         host.root.unlink()
 
 
+@pytest.mark.parametrize("name", ["a b", "$(id)'\"", "ü\n", "-r", "%20"])
+def test_a_root_may_have_any_name(name: str, host: Host) -> None:
+    root, host.root = host.root, host.folder / name
+    pid = host.ask("start", enrolment())["pid"]
+    assert host.ask("look")["agent"] == {"epoch": 1, "pid": pid, "lives": True}
+    assert host.ask("stop") == {"stopped": True}
+    host.root = root
+
+
 def test_a_root_that_was_open_to_others_is_closed(host: Host) -> None:
     host.root.mkdir(mode=0o755)
     host.ask("look")
@@ -230,4 +239,6 @@ def test_a_root_below_the_home_is_found_by_its_tilde(host: Host) -> None:
     root, host.root = host.root, Path("~/.clustertune/machines/c-1")
     host.ask("look")
     assert (host.folder / ".clustertune/machines/c-1/sockets").is_dir()
+    for made in (".clustertune", ".clustertune/machines", ".clustertune/machines/c-1"):
+        assert (host.folder / made).stat().st_mode & 0o777 == 0o700
     host.root = root

@@ -20,7 +20,7 @@ import pytest
 
 from clustertune.provisioner.bootstrap.agent_file import agent_file
 from tests.agent.conftest import Coordinator
-from tests.agent.host import Host, pythons
+from tests.agent.host import Host, pythons, until
 
 NEW, OLD = list(pythons()), list(pythons(new_enough=False))
 
@@ -184,3 +184,14 @@ def test_the_trials_side_is_copied_out_of_the_file_itself_too(folder: Path) -> N
     imports = "import clustertune.training, clustertune.saving, clustertune.group, clustertune.agent.spawner"
     check = f"import sys; sys.path.insert(0, {str(folder / 'sdk')!r}); {imports}"
     subprocess.run([host.python, "-I", "-S", "-c", check], check=True)
+
+
+def test_an_agent_starts_with_the_python_of_an_environment(folder: Path) -> None:
+    subprocess.run([NEW[0], "-m", "venv", "--without-pip", str(folder / "env")], check=True)
+    host = Host(folder, folder / "env" / "bin" / "python")
+    try:
+        host.ask("start", {"socket": "", "instance": "ssh-0", "epoch": 1, "token": "t0ken"})
+        until(lambda: "was not told yet" in host.ask("words")["text"])
+        assert host.ask("look")["agent"]["lives"]
+    finally:
+        host.ask("stop")
