@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 TIMEOUT_S = 15.0
 SENDING_TIMEOUT_S = 60.0
-"""What was sent may still be under way, on a slow line, when an answer is waited for."""
+"""What was sent may still be under way, on a slow line, when an answer is waited for; 200,000 files take a while."""
 PAGE_OF_TRIALS = 1000
 
 Body = bytes | Callable[[], Iterable[bytes]]
