@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -255,7 +256,7 @@ def read_canonical(data: bytes, limit_bytes: int = MAX_MANIFEST_BYTES) -> tuple[
     manifest = read_manifest(data, None, limit_bytes)
     if manifest.encode() != data:
         raise ValueError("the manifest is not in the form that its digest is of: keys sorted, no spaces, ASCII")
-    return manifest, manifest.digest()
+    return manifest, hashlib.sha256(data).hexdigest()
 
 
 def _puts(experiment: str, puts: list[Put]) -> list[dict[str, object]]:

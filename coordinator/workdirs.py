@@ -50,12 +50,13 @@ class Workdirs:
 
         Raises Mistake where it is more than machines are sent, and StorageError.
         """
+        parts = manifest.parts
         if len(manifest.files) > MAX_FILES or manifest.size_bytes > MAX_BYTES:
             raise Mistake(
                 f"a program of {len(manifest.files):,} files and {manifest.size_bytes:,} bytes is too much to be sent: "
                 f"at most {MAX_FILES:,} files and {MAX_BYTES:,} bytes can; leave some out in .gitignore"
             )
-        missing = {put.digest: put.size_bytes for put in await self._store.missing(_SNAPSHOTS, manifest.parts)}
+        missing = {put.digest: put.size_bytes for put in await self._store.missing(_SNAPSHOTS, parts)}
         if not missing:
             try:
                 await self._store.keep(_SNAPSHOTS, manifest)
@@ -65,7 +66,7 @@ class Workdirs:
         self._used.discard(digest)
         self._new.add(digest)
         if missing:
-            self._announced[digest] = manifest.parts
+            self._announced[digest] = parts
             while len(self._announced) > _UNDER_WAY:
                 self._announced.popitem(last=False)
         return missing
@@ -106,7 +107,6 @@ class Workdirs:
         if not self.is_whole(digest):
             raise NoSuchName("snapshot", digest, ())
         await self._objects.write(_CURRENT, digest.encode())
-        self.used(digest)
         self.current = digest
 
     async def keep(self, wanted: Callable[[], Collection[str]]) -> None:

@@ -57,7 +57,13 @@ def what_to_send(cluster_workdir: str, experiment_workdir: Path) -> Shipment:
 
 def take_snapshot(shipment: Shipment, folder: ClusterFolder) -> Snapshot:
     """Says what is left out, and what is much. Raises Mistake where it cannot be sent, or trials could not run."""
-    snapshot = take(shipment.folder, remembered=folder.read_files(shipment.folder))
+    user = Path.home().resolve()
+    if user.is_relative_to(shipment.folder.resolve()):
+        raise Mistake(
+            f"{shipment.folder} is no folder to send to machines: your keys and all else that you have are in it; put "
+            "the program into a folder of its own, and name that as the cluster's workdir"
+        )
+    snapshot = take(shipment.folder, remembered=folder.read_files(shipment.folder), without=folder.home)
     for notice in snapshot.notices:
         warn(notice)
     within = f"{shipment.within}/"

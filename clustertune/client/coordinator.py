@@ -26,10 +26,11 @@ T = TypeVar("T")
 
 TIMEOUT_S = 15.0
 SENDING_TIMEOUT_S = 60.0
-"""What was sent may still be under way, on a slow line, when an answer is waited for."""
+"""What was sent may still be under way, on a slow line, when an answer is waited for; 200,000 files take a while."""
 DOWN_TIMEOUT_S = 180.0
 """Trials may save before they end, and a machine that does not answer is waited for."""
 
+_WRITE_BYTES = 256 * 1024
 PAGE_OF_TRIALS = 1000
 
 Body = bytes | Callable[[], Iterable[bytes]]
@@ -150,9 +151,15 @@ class Coordinator(AbstractContextManager["Coordinator"]):
         heads = [f"{part.digest} {part.size_bytes}\n".encode() for part, _ in parts]
 
         def body() -> Iterator[bytes]:
+            gathered = bytearray()  # thousands of small writes would take longer than what they write
             for head, (_, blocks) in zip(heads, parts, strict=True):
-                yield head
-                yield from blocks()
+                gathered += head
+                for block in blocks():
+                    gathered += block
+                    if len(gathered) >= _WRITE_BYTES:
+                        yield bytes(gathered)
+                        gathered.clear()
+            yield bytes(gathered)
 
         length = sum(map(len, heads)) + sum(part.size_bytes for part, _ in parts)
         self._exchange("POST", "/v1/workdirs/parts", body, length=length)

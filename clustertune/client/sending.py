@@ -48,7 +48,7 @@ def send(snapshot: Snapshot, connect: Callable[[], Coordinator], told: Told) -> 
     while True:
         sent_bytes = counting.sent_bytes
         try:
-            with connect() as coordinator:
+            with connect() as near, near.another() as coordinator:
                 missing = coordinator.announce(snapshot.encoded)
                 if not missing:
                     return

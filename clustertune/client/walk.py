@@ -47,10 +47,14 @@ class FoundFile:
 
 @dataclass(slots=True)
 class Walk:
-    """``root`` is resolved. ``notices`` name what is left out though no ignore file says so."""
+    """``root`` is resolved. ``notices`` name what is left out though no ignore file says so.
+
+    ``without``: a folder that never goes, by its resolved path.
+    """
 
     root: Path
     found: Callable[[FoundFile], None]
+    without: Path | None = None
     empty_folders: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
@@ -71,6 +75,8 @@ class Walk:
             if entry.name == _GIT or folder.ignoring.leaves_out(path, is_folder=is_folder):
                 continue
             real = os.path.realpath(entry.path) if is_link else f"{folder.real}/{entry.name}"
+            if self.without is not None and real == str(self.without):
+                continue
             if why := self._why_not(path, real, folder, is_link=is_link):
                 self.notices.append(f"{path[:200]!r} stays here: {why}")
                 continue
@@ -123,7 +129,7 @@ class Walk:
         at, inside = self.root, ignoring(self.root, _say_nothing).entered(self.root, "", _say_nothing)
         for count, part in enumerate(parts, 1):
             path, at = "/".join(parts[:count]), at / part
-            if part == _GIT or inside.leaves_out(path, is_folder=at.is_dir()):
+            if part == _GIT or at == self.without or inside.leaves_out(path, is_folder=at.is_dir()):
                 return True
             inside = inside.entered(at, path, _say_nothing)
         return False

@@ -67,13 +67,14 @@ def take(
     folder: Path,
     *,
     remembered: Path | None = None,
+    without: Path | None = None,
     weight: Weight | None = None,
     now_ns: Callable[[], int] = time.time_ns,
 ) -> Snapshot:
-    """What is in ``folder`` now. ``remembered`` is a file that keeps what was read between two calls.
+    """What is in ``folder`` now. Raises Mistake where there is no such folder, nothing in it, or more than can be sent.
 
-    ``weight`` has the limits; ``now_ns`` is wall time, by the clock that files get their times from.
-    Raises Mistake where there is no such folder, nothing in it, or more than can be sent.
+    ``remembered`` is a file that keeps what was read between two calls; ``without`` is a folder that never goes, for
+    it holds what nobody else may see. ``weight`` has the limits, and ``now_ns`` is wall time.
     """
     root, weight = folder.resolve(), weight or Weight()
     found: list[FoundFile] = []
@@ -82,7 +83,7 @@ def take(
         found.append(file)
         weight.add(file.path, file.stamp.size_bytes)
 
-    walk = Walk(root, note)
+    walk = Walk(root, note, without.resolve() if without is not None else None)
     try:
         walk.go()
     except OSError as error:

@@ -145,6 +145,20 @@ def test_what_changed_after_it_was_read_is_taken_again(project: Path, home: Test
     assert sent.digest == take_snapshot(shipment, folder).digest != snapshot.digest
 
 
+def test_a_folder_that_holds_all_that_the_user_has_is_never_sent(project: Path, home: TestHome) -> None:
+    for folder in (Path.home(), Path.home().parent, Path("/")):
+        with pytest.raises(Mistake, match="your keys and all else"):
+            take_snapshot(Shipment(folder=folder), home.cluster)
+
+
+def test_our_own_state_never_goes_along(project: Path) -> None:
+    make(project, {"state/clusters/local/token": "secret", "state/clusters/local/x.py": ""})
+    (project / "lib" / "link").symlink_to("../state")
+    snapshot = take_snapshot(Shipment(folder=project), ClusterFolder(project / "state", "local"))
+    assert "secret" not in snapshot.encoded.decode()
+    assert not [file.path for file in snapshot.manifest.files if "token" in file.path or "x.py" in file.path]
+
+
 def test_each_folder_has_a_memory_of_its_own(project: Path) -> None:
     folder = ClusterFolder(project / "home", "local")
     assert folder.read_files(project) != folder.read_files(project / "lib")
