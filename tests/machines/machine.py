@@ -85,6 +85,11 @@ class Machine:
         if self.alive:
             _run("ip", "link", "set", self.place.link, "up")
 
+    def slow_down(self, rate: str) -> None:
+        """What is sent to it comes no quicker than this, as ``8mbit``, from now on."""
+        shape = ["tc", "qdisc", "replace", "dev", self.place.link, "root", "tbf"]
+        _run(*shape, "rate", rate, "burst", "32kbit", "latency", "50ms")
+
     def freeze(self) -> None:
         """It hangs: its kernel still acknowledges what arrives, and no process runs."""
         while waking := [each for each in self._inside() if _status(each) not in _STILL]:
