@@ -69,10 +69,10 @@ class Machine:
             return
         if silently:
             self._unplug()
-        with contextlib.suppress(psutil.NoSuchProcess, IndexError):
-            psutil.Process(self._outer.pid).children()[0].kill()
-        with self._outer as outer:  # closes its pipes, where it was killed half way
-            outer.kill()
+        # waits for all that is inside, and closes its pipes where it was still booting
+        with self._outer as outer, contextlib.suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(outer.pid).children() or [outer]:
+                process.kill()
         self._outer = None
         self._unplug()
 
