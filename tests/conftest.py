@@ -19,9 +19,9 @@ from clustertune.client.coordinator import Coordinator
 from clustertune.client.home import ClusterFolder, Home
 from clustertune.client.nearby import connect
 from clustertune.model.errors import ClustertuneError
-from tests.machines.fixture import rack, ssh_machines
+from tests.machines.fixture import any_machines, rack, ssh_machines
 
-__all__ = ["home", "rack", "ssh_machines"]
+__all__ = ["any_machines", "home", "rack", "ssh_machines"]
 
 LEAVE_LIMIT_S = 20.0
 

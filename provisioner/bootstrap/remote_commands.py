@@ -10,6 +10,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable
 import asyncssh
 
 from clustertune.model.errors import ProviderTransient
+from clustertune.provisioner.bootstrap.pacing import PIECE_BYTES, Pace
 from clustertune.provisioner.bootstrap.remote import Ran
 
 MOST_AT_ONCE = 8  # sshd allows 10 sessions a connection where it is not told otherwise
@@ -18,7 +19,7 @@ KEPT_BYTES = 4 << 20
 
 MOST_REFUSALS, REFUSED_S = 15, 0.05
 NO_COMMANDS = "the machine's sshd starts no command (is its MaxSessions too low?)"
-CHUNK_BYTES = 256 << 10
+READ_BYTES = 256 << 10
 GRACE_S = 2.0
 
 _Process = asyncssh.SSHClientProcess[bytes]
@@ -27,8 +28,8 @@ _Process = asyncssh.SSHClientProcess[bytes]
 class Commands:
     """``lost`` is done when the connection is gone, and says why."""
 
-    def __init__(self, ssh: asyncssh.SSHClientConnection, lost: asyncio.Future[str]) -> None:
-        self._ssh, self._lost = ssh, lost
+    def __init__(self, ssh: asyncssh.SSHClientConnection, lost: asyncio.Future[str], pace: Pace) -> None:
+        self._ssh, self._lost, self._pace = ssh, lost, pace
         self._running, self._most = 0, MOST_AT_ONCE
         self._freed = asyncio.Condition()
 
@@ -82,7 +83,7 @@ class Commands:
         output, errors = _Tail(), _Tail()
         try:
             async with asyncio.TaskGroup() as group:
-                feeding = group.create_task(_feed(process, given))
+                feeding = group.create_task(_feed(process, given, self._pace))
                 group.create_task(_read(process.stdout, output.add))
                 group.create_task(_read(process.stderr, errors.add, *([heard] if heard else [])))
                 await process.wait_closed()
@@ -116,27 +117,33 @@ class _Tail:
         del self.kept[: max(0, len(self.kept) - KEPT_BYTES)]
 
 
-async def _feed(process: _Process, given: bytes | AsyncIterable[bytes]) -> None:
+async def _feed(process: _Process, given: bytes | AsyncIterable[bytes], pace: Pace) -> None:
     """What a command does not want to read any more is not sent."""
-    async for data in _in_chunks(given) if isinstance(given, bytes) else given:
+    async for piece in _in_pieces(given):
         try:
-            process.stdin.write(data)
+            process.stdin.write(piece)
             await process.stdin.drain()
         except (OSError, asyncssh.Error):
             return
+        await pace.catch_up()
     with contextlib.suppress(OSError, asyncssh.Error):
         process.stdin.write_eof()
 
 
-async def _in_chunks(data: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), CHUNK_BYTES):
-        yield data[start : start + CHUNK_BYTES]
+async def _in_pieces(given: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    async for data in _alone(given) if isinstance(given, bytes) else given:
+        for start in range(0, len(data), PIECE_BYTES):
+            yield data[start : start + PIECE_BYTES]
+
+
+async def _alone(data: bytes) -> AsyncIterator[bytes]:
+    yield data
 
 
 async def _read(source: asyncssh.SSHReader[bytes], *listeners: Callable[[bytes], None]) -> None:
     """Until the end, be it that of the connection, which whoever follows the command finds out."""
     with contextlib.suppress(OSError, asyncssh.Error):
-        while data := await source.read(CHUNK_BYTES):
+        while data := await source.read(READ_BYTES):
             for listener in listeners:
                 listener(data)
 

@@ -69,10 +69,10 @@ class Machine:
             return
         if silently:
             self._unplug()
-        with contextlib.suppress(psutil.NoSuchProcess, IndexError):
-            psutil.Process(self._outer.pid).children()[0].kill()
-        with self._outer as outer:  # closes its pipes, where it was killed half way
-            outer.kill()
+        # waits for all that is inside, and closes its pipes where it was still booting
+        with self._outer as outer, contextlib.suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(outer.pid).children() or [outer]:
+                process.kill()
         self._outer = None
         self._unplug()
 
@@ -84,6 +84,11 @@ class Machine:
     def heal(self) -> None:
         if self.alive:
             _run("ip", "link", "set", self.place.link, "up")
+
+    def slow_down(self, rate: str) -> None:
+        """What is sent to it comes no quicker than this, as ``8mbit``, from now on."""
+        shape = ["tc", "qdisc", "replace", "dev", self.place.link, "root", "tbf"]
+        _run(*shape, "rate", rate, "burst", "32kbit", "latency", "50ms")
 
     def freeze(self) -> None:
         """It hangs: its kernel still acknowledges what arrives, and no process runs."""

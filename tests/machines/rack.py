@@ -39,7 +39,7 @@ class Rack:
         self._lock.write(str(self.folder))
         self._lock.flush()
         self.key = self.folder / "key"
-        _write_key(self.key)
+        write_key(self.key)
         self._standing: list[Machine] = []
         self._free = list(range(LAST, FIRST - 1, -1))
         _ip(
@@ -82,7 +82,7 @@ class Rack:
         )
 
 
-def _write_key(path: Path) -> None:
+def write_key(path: Path) -> None:
     key = asyncssh.generate_private_key("ssh-ed25519", comment="tests")
     path.touch(mode=0o600)
     path.write_bytes(key.export_private_key())

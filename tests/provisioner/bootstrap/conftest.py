@@ -11,6 +11,6 @@ from tests.provisioner.bootstrap.ssh_user import SshUser
 
 
 @pytest.fixture
-def user(tmp_path: Path, ssh_machines: Machines, monkeypatch: pytest.MonkeyPatch) -> SshUser:
+def user(tmp_path: Path, any_machines: Machines, monkeypatch: pytest.MonkeyPatch) -> SshUser:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    return SshUser(tmp_path, ssh_machines.key)
+    return SshUser(tmp_path, any_machines.key)

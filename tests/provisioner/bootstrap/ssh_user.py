@@ -41,7 +41,7 @@ class SshUser:
     def introduce(self, machine: Machine, name: str = "gpu") -> None:
         """A host that needs nothing more."""
         self.knows(machine)
-        self.says(name, f"HostName {machine.address}", f"IdentityFile {self.key}")
+        self.says(name, f"HostName {machine.address}", f"Port {machine.port}", f"IdentityFile {self.key}")
 
     async def connect(self, host: str = "gpu", **options: object) -> Connection:
         return await connect(Target(host=host), config=self.config, **options)  # type: ignore[arg-type]

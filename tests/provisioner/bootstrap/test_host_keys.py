@@ -64,8 +64,8 @@ def test_a_changed_key_is_refused_and_both_are_told(ssh_machines: Machines, user
         meet(user)
 
 
-def test_keys_given_beforehand_decide_alone(ssh_machines: Machines, user: SshUser) -> None:
-    machine, other = ssh_machines(2)
+def test_keys_given_beforehand_decide_alone(any_machines: Machines, user: SshUser) -> None:
+    machine, other = any_machines(2)
     user.introduce(machine)
     assert fingerprint(machine) in meet(user, keys=[machine.host_key])
     with pytest.raises(AnotherMachine, match="not used"):
@@ -139,8 +139,8 @@ def test_a_machine_is_known_by_its_alias_by_patterns_and_on_its_port(ssh_machine
     assert fingerprint(machine) in meet(user)
 
 
-def test_revoked_keys_are_refused(ssh_machines: Machines, user: SshUser) -> None:
-    machine = ssh_machines.one()
+def test_revoked_keys_are_refused(any_machines: Machines, user: SshUser) -> None:
+    machine = any_machines.one()
     user.introduce(machine)
     with user.known_hosts.open("a") as known:
         known.write(f"@revoked * {machine.host_key}\n")
