@@ -31,8 +31,9 @@ class ClusterChoice:
 
     @property
     def elsewhere(self) -> bool:
-        """Whether programs have to be sent to its machines."""
-        return self.definition is not None and self.definition.elsewhere
+        """Whether programs have to be sent to its machines; not where it is unclear which they are."""
+        unclear = any(problem.path == "provider" for problem in self.problems)
+        return self.definition is not None and self.definition.elsewhere and not unclear
 
     @property
     def workdir(self) -> str:

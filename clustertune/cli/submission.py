@@ -76,7 +76,7 @@ def _cluster_problems(cluster: ClusterChoice) -> list[Problem]:
     if definition is None:
         return list(cluster.problems)
     here = definition.origin.problem
-    python = None if definition.elsewhere else definition.python
+    python = None if cluster.elsewhere else definition.python
     later = [here(("python",), message) for message in interpreter_problem(python, Path.cwd())]
     later += _missing_secrets(definition, told)
     return list(in_order([*cluster.problems, *later]))
