@@ -25,10 +25,15 @@ def up(
     """Bring a cluster's machines up, before there is anything to run. Exit code 3 where one cannot be had."""
     from clustertune.cli.cluster_choice import choose_cluster
     from clustertune.cli.printing import print_json, show
+    from clustertune.cli.shipping import send_workdir
     from clustertune.client.nearby import connect
     from clustertune.view.tables import instances
 
-    with connect(choose_cluster(cluster).settle()) as coordinator:
+    chosen = choose_cluster(cluster)
+    folder = chosen.settle()
+    if chosen.definition is not None and chosen.definition.setup:
+        send_workdir(chosen, folder)
+    with connect(folder) as coordinator:
         coordinator.up()
         snapshot = _when_there(coordinator, quiet=as_json)
     if as_json:

@@ -43,6 +43,12 @@ def sent_along(prepared: Prepared, cluster: ClusterChoice, folder: ClusterFolder
     return replace(prepared.submission, snapshot=snapshot.digest, workdir=shipment.within)
 
 
+def send_workdir(cluster: ClusterChoice, folder: ClusterFolder) -> None:
+    """The cluster's own workdir alone, where setup runs on machines that come up. Raises Mistake."""
+    shipment = Shipment(folder=Path(cluster.workdir), of_cluster=True)
+    send_snapshot(shipment, take_snapshot(shipment, folder), folder, lambda: connect(folder))
+
+
 def what_to_send(cluster_workdir: str, experiment_workdir: Path) -> Shipment:
     """The cluster's workdir where the experiment's lies in it, else the experiment's alone. Both are absolute."""
     whole, own = Path(cluster_workdir), experiment_workdir.resolve()
