@@ -16,7 +16,7 @@ from clustertune.coordinator.core.state import Instance
 from clustertune.coordinator.furnishing import Furnishing
 from clustertune.coordinator.places import Places
 from clustertune.definition.cluster import ClusterDefinition
-from clustertune.model.errors import ClustertuneError, ProviderError, ProviderFatal
+from clustertune.model.errors import ClustertuneError, ProviderError, ProviderFatal, ProviderTransient
 from clustertune.model.messages import FromCoordinator, Leave
 from clustertune.provisioner.contracts import Furnished, LaunchIntent, Outfit, Provider, Tell
 
@@ -51,6 +51,7 @@ class Machines:
 
     def __init__(self, shell: Shell, provider: Provider, furnishing: Furnishing) -> None:
         self._shell, self._provider, self._furnishing = shell, provider, furnishing
+        self._closed = False
         self._ending = 0
         self._ended = asyncio.Event()
         self.doing: dict[str, str] = {}
@@ -60,6 +61,9 @@ class Machines:
         self._pool = ThreadPoolExecutor(MOST_CALLS, thread_name_prefix="provider")
 
     async def ask(self, call: Callable[[], T]) -> T:
+        """Raises ProviderError."""
+        if self._closed:
+            raise ProviderTransient("the coordinator is ending")
         return await asyncio.get_running_loop().run_in_executor(self._pool, call)
 
     async def adopt(self) -> None:
@@ -145,6 +149,7 @@ class Machines:
 
     async def close(self) -> None:
         """Lets go of connections; what is still under way is not waited for."""
+        self._closed = True
         await self._furnishing.close()
         await asyncio.to_thread(self._provider.close)
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,12 @@ from websockets.asyncio.client import ClientConnection, unix_connect
 from clustertune.coordinator import files_server
 from clustertune.coordinator.answers import Answers
 from clustertune.coordinator.coordinator import Coordinator
+from clustertune.coordinator.core import events as e
 from clustertune.coordinator.journal import Journal
 from clustertune.coordinator.places import Places
 from clustertune.definition.cluster import ClusterDefinition
 from clustertune.model.clock import SystemClock
+from clustertune.model.errors import ProviderError
 from clustertune.model.instance import Inventory
 from clustertune.model.messages import PROTOCOL, FromAgent, Hello, Message, decode, encode
 from clustertune.model.snapshot import Submission
@@ -38,6 +41,10 @@ class FakeProvider:
     def __post_init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.adopted: list[LaunchIntent] = []
+        self.furnished: list[Outfit] = []
+        self.may_furnish = threading.Event()
+        self.may_furnish.set()
+        self.refusal: ProviderError | None = None
 
     def instances(self) -> Sequence[str]:
         return ("local-0",)
@@ -53,6 +60,10 @@ class FakeProvider:
     def furnish(self, instance: str, outfit: Outfit, tell: Tell) -> Furnished:
         tell("furnishing")
         assert outfit.snapshot is not None
+        self.furnished.append(outfit)
+        self.may_furnish.wait(10)
+        if self.refusal is not None:
+            raise self.refusal
         return Furnished(workdir=f"/on/{instance}/{outfit.snapshot.digest}", python="/usr/bin/python3")
 
     def close(self) -> None:
@@ -110,9 +121,18 @@ class House:
     provider: FakeProvider
     socket: Path
 
-    async def submit(self, name: str = "digits", **changes: Any) -> str:
-        plain = definition(**changes)
-        return await self.answers.submit(Submission(definition=plain, workdir="/x", python="python"), name)
+    async def submit(self, name: str = "digits", snapshot: str = "", **changes: Any) -> str:
+        plain, workdir, python = definition(**changes), "/x", "python"
+        if snapshot:
+            workdir, python = "sub", ""
+        given = Submission(definition=plain, workdir=workdir, python=python, snapshot=snapshot)
+        return await self.answers.submit(given, name)
+
+    async def stop(self, name: str = "digits") -> None:
+        await self.answers.ask(e.StopAsked(experiment=name), {})
+
+    def connected(self, instance: str) -> bool:
+        return self.coordinator.core.state.instances[instance].connected
 
     async def launched(self) -> LaunchIntent:
         async with asyncio.timeout(10):
@@ -141,7 +161,7 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def house(folder: Path) -> AsyncIterator[House]:
+async def house(folder: Path, cluster: dict[str, Any] | None = None) -> AsyncIterator[House]:
     """Open it twice on one folder to see what a restart finds; leaving it is as sudden as kill -9 for the core."""
     places = Places(folder, "local")
     places.prepare()
@@ -149,7 +169,7 @@ async def house(folder: Path) -> AsyncIterator[House]:
     journal = Journal(places.journal)
     coordinator = Coordinator(
         places=places,
-        cluster=ClusterDefinition.from_plain({"name": "local", "provider": "local"}),
+        cluster=ClusterDefinition.from_plain(cluster or {"name": "local", "provider": "local"}),
         algorithms=Registry.default(),
         provider=provider,
         journal=journal,
@@ -168,6 +188,8 @@ async def house(folder: Path) -> AsyncIterator[House]:
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
+        provider.may_furnish.set()
+        await coordinator.machines.close()
         await files.close()
         server.close(close_connections=True)
         await server.wait_closed()
