@@ -14,7 +14,9 @@ def test_a_machine_is_the_same_at_every_look_and_another_one_is_not(host: Host, 
     first = host.ask("look")["machine"]
     assert host.ask("look")["machine"] == first
     assert len(first) == 32
-    assert Host(tmp_path).ask("look")["machine"] != first
+    other = Host(tmp_path)
+    assert other.ask("look")["machine"] != first
+    other.ask("stop")
 
 
 def test_a_machine_id_is_not_the_systems_own(host: Host) -> None:
