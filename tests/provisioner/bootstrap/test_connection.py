@@ -7,11 +7,12 @@ import os
 import socket
 import stat
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from clustertune.model.errors import ProviderCredentials, ProviderFatal, ProviderTransient
+from clustertune.model.errors import ProviderCredentials, ProviderError, ProviderFatal, ProviderTransient
 from clustertune.provisioner.bootstrap.connection import connect
 from clustertune.provisioner.bootstrap.target import Target
 from tests.machines.fixture import Machines
@@ -94,6 +95,21 @@ def test_what_fails_on_the_way_names_the_machine_where_it_did(ssh_machines: Mach
         run(user.connect("inner"))
     with pytest.raises(ProviderFatal, match=r"jump host nowhere.invalid: there is no host 'nowhere.invalid'"):
         run(user.connect("lost"))
+
+
+@pytest.mark.parametrize("last", ["nowhere.invalid", "-x", "inner"])
+def test_a_way_that_ends_half_way_leaves_no_connection(ssh_machines: Machines, user: SshUser, last: str) -> None:
+    outer, inner = ssh_machines(2)
+    user.introduce(outer, "outer")
+    user.says("inner", f"HostName {inner.address}")  # its host key is not known
+    user.says("gpu", f"HostName {inner.address}", f"ProxyJump outer,{last}")
+
+    async def main() -> None:
+        with pytest.raises(ProviderError):
+            await user.connect()
+        assert not _connects_to(outer.address)
+
+    run(main())
 
 
 def test_jumps_in_a_circle_end(any_machines: Machines, user: SshUser) -> None:
@@ -374,6 +390,81 @@ def test_a_connection_that_is_lost_says_so_to_whoever_waits(ssh_machines: Machin
                 await connection.forward("/tmp/any", Path("/tmp/any"))
         machine.thaw()
         machine.heal()
+
+    run(main())
+
+
+@pytest.mark.parametrize("how", ["drop_connections", "cut", "kill"])
+def test_a_connection_that_is_lost_while_something_large_is_sent_says_so(
+    ssh_machines: Machines, user: SshUser, how: str
+) -> None:
+    machine = ssh_machines.one()
+    user.introduce(machine)
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(1 << 20)
+
+    async def main() -> None:
+        async with await user.connect(keepalive_s=0.3) as connection:
+            running = asyncio.create_task(connection.run("cat > /dev/null", given=endless()))
+            while not machine.processes("cat"):
+                await asyncio.sleep(0.01)
+            getattr(machine, how)()
+            with pytest.raises(ProviderTransient, match="the connection was lost"):
+                await running
+
+    run(main())
+
+
+def test_many_machines_at_once_and_one_that_hangs_holds_back_nobody(ssh_machines: Machines, user: SshUser) -> None:
+    machines = ssh_machines(8)
+    user.says("*", "ConnectTimeout 3")
+    for number, machine in enumerate(machines):
+        user.introduce(machine, f"gpu-{number}")
+    machines[0].freeze()
+
+    async def visit(number: int) -> bytes:
+        async with await user.connect(f"gpu-{number}") as connection:
+            return (await connection.run("hostname")).output
+
+    async def main() -> None:
+        hanging = asyncio.create_task(visit(0))
+        names = await asyncio.gather(*(visit(number) for number in range(1, 8)))
+        assert names == [f"{machine.name}\n".encode() for machine in machines[1:]]
+        assert not hanging.done()
+        with pytest.raises(ProviderTransient):
+            await hanging
+
+    run(main())
+
+
+def test_it_works_in_the_loop_of_any_thread(any_machines: Machines, user: SshUser) -> None:
+    user.introduce(any_machines.one())
+
+    async def main() -> bytes:
+        async with await user.connect() as connection:
+            return (await connection.run("echo there")).output
+
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(lambda _: run(main()), range(6))) == [b"there\n"] * 6
+
+
+def test_a_command_whose_input_cannot_be_had_is_ended_and_the_reason_told(
+    ssh_machines: Machines, user: SshUser
+) -> None:
+    machine = ssh_machines.one()
+    user.introduce(machine)
+
+    async def fails() -> AsyncIterator[bytes]:
+        yield b"some"
+        raise FileNotFoundError("the file is gone")
+
+    async def main() -> None:
+        async with await user.connect() as connection:
+            with pytest.raises(FileNotFoundError, match="the file is gone"):
+                await connection.run("cat; sleep 1000", given=fails())
+            assert (await connection.run("true")).code == 0
 
     run(main())
 
