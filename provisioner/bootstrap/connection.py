@@ -153,12 +153,12 @@ async def connect(
 async def _connect(
     target: Target, config: Path | None, keys: Sequence[str] | None, before: Connection | None, jumps_left: int
 ) -> Connection:
-    settings = await ssh_config.read(target, config, through_jumps=before is None)
-    for jump in settings.jumps if before is None else ():
-        if not jumps_left:
-            raise ProviderFatal(f"more than {MOST_JUMPS} jumps to {target.host}: does ssh_config lead in a circle?")
-        before = await _through(Target.parse(jump.removeprefix("ssh://")), config, before, jumps_left - 1)
+    """``before`` is the connection to go through, and ours to close where this comes to nothing."""
     try:
+        settings = await ssh_config.read(target, config, through_jumps=before is None)
+        for jump in _hops(settings, target, jumps_left) if before is None else ():
+            passed, before = before, None  # whoever goes through it closes it from now on
+            before = await _through(jump, config, passed, jumps_left - 1)
         return await _log_in(_Way(target, settings, keys, before))
     except BaseException:
         if before is not None:
@@ -172,6 +172,12 @@ async def _through(jump: Target, config: Path | None, before: Connection | None,
     except ProviderError as error:
         error.args = (f"on the way, at the jump host {jump.host}: {error}",)
         raise
+
+
+def _hops(settings: Settings, target: Target, jumps_left: int) -> list[Target]:
+    if settings.jumps and not jumps_left:
+        raise ProviderFatal(f"more than {MOST_JUMPS} jumps to {target.host}: does ssh_config lead in a circle?")
+    return [Target.parse(jump.removeprefix("ssh://")) for jump in settings.jumps]
 
 
 @dataclass(frozen=True, slots=True)

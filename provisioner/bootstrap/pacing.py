@@ -46,7 +46,7 @@ class Pace:
             return 0
         try:
             return int(struct.unpack("i", fcntl.ioctl(self._socket.fileno(), _UNSENT, bytes(4)))[0])
-        except OSError:
+        except (OSError, ValueError):
             return 0  # closed
 
 

@@ -19,7 +19,7 @@ def explain(error: Exception, settings: Settings, keys: UserKeys, command: str, 
         case asyncssh.PermissionDenied():
             return ProviderCredentials(_denied(where, settings, keys, command))
         case asyncssh.ChannelOpenError():
-            return _not_through(error, where, via or "")
+            return _not_through(error, settings.where, via or "")
         case asyncssh.KeyExchangeFailed() | asyncssh.ProtocolNotSupported():
             return ProviderFatal(f"{where} and we have no way of encryption in common: {error.reason}; update its sshd")
         case asyncssh.DisconnectError() if "too many authentication" in error.reason.lower():

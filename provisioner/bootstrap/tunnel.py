@@ -126,8 +126,11 @@ class Tunnel:
         connection = await self._connect()
         async with connection:
             self._check(connection)
-            async with asyncio.timeout(TELL_LIMIT_S):
-                await self._tell(connection, await self._lead_back(connection))
+            try:
+                async with asyncio.timeout(TELL_LIMIT_S):
+                    await self._tell(connection, await self._lead_back(connection))
+            except TimeoutError as error:
+                raise ProviderTransient(f"{connection.name} takes more than {TELL_LIMIT_S:g} s to be set up") from error
             self._stands(connection)
             try:
                 raise ProviderTransient(f"the connection was lost: {await connection.lost()}")

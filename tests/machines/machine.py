@@ -137,7 +137,8 @@ class Machine:
 
     def processes(self, *words: str) -> list[psutil.Process]:
         """What runs on it beside its sshd; those whose arguments hold all of ``words``."""
-        return [each for each in self._inside() if not _is_sshd(each) and all(word in _line(each) for word in words)]
+        alive = [(each, line) for each in self._inside() if not _is_sshd(each) and (line := _line(each))]
+        return [each for each, line in alive if all(word in line for word in words)]
 
     def log(self) -> str:
         """What its sshd said."""
@@ -238,7 +239,7 @@ class Machine:
         if not self.alive:
             return []
         ours = _namespace(self._init().pid)
-        return [psutil.Process(pid) for pid in psutil.pids() if _namespace(pid) == ours and psutil.pid_exists(pid)]
+        return [each for each in psutil.process_iter() if _namespace(each.pid) == ours]
 
 
 _UNSHARE = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--"]

@@ -46,7 +46,7 @@ def test_each_is_a_machine_of_its_own_for_whoever_logs_in(ssh_machines: Machines
     assert "one" not in seen.split()
     assert second.name in seen
     assert len(first.processes("sleep", "100")) == 1
-    assert not second.processes()
+    assert not second.processes("sleep")
 
 
 def test_the_systems_python_and_those_of_the_test_run_are_there(ssh_machines: Machines) -> None:

@@ -6,12 +6,12 @@ import asyncio
 import os
 import socket
 import stat
-from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from clustertune.model.errors import ProviderCredentials, ProviderFatal, ProviderTransient
+from clustertune.model.errors import ProviderCredentials, ProviderError, ProviderFatal, ProviderTransient
 from clustertune.provisioner.bootstrap.connection import connect
 from clustertune.provisioner.bootstrap.target import Target
 from tests.machines.fixture import Machines
@@ -94,6 +94,21 @@ def test_what_fails_on_the_way_names_the_machine_where_it_did(ssh_machines: Mach
         run(user.connect("inner"))
     with pytest.raises(ProviderFatal, match=r"jump host nowhere.invalid: there is no host 'nowhere.invalid'"):
         run(user.connect("lost"))
+
+
+@pytest.mark.parametrize("last", ["nowhere.invalid", "-x", "inner"])
+def test_a_way_that_ends_half_way_leaves_no_connection(ssh_machines: Machines, user: SshUser, last: str) -> None:
+    outer, inner = ssh_machines(2)
+    user.introduce(outer, "outer")
+    user.says("inner", f"HostName {inner.address}")  # its host key is not known
+    user.says("gpu", f"HostName {inner.address}", f"ProxyJump outer,{last}")
+
+    async def main() -> None:
+        with pytest.raises(ProviderError):
+            await user.connect()
+        assert not _connects_to(outer.address)
+
+    run(main())
 
 
 def test_jumps_in_a_circle_end(any_machines: Machines, user: SshUser) -> None:
@@ -284,73 +299,6 @@ def _connects_to(address: str) -> bool:
     return any(each.raddr and each.raddr[0] == address for each in psutil.Process().net_connections("tcp"))
 
 
-async def _parts() -> AsyncIterator[bytes]:
-    for letter in b"abc":
-        yield bytes([letter]) * 100_000
-
-
-def test_commands_are_fed_and_heard_while_they_run(any_machines: Machines, user: SshUser) -> None:
-    user.introduce(any_machines.one())
-    heard = bytearray()
-
-    async def main() -> None:
-        async with await user.connect() as connection:
-            ran = await connection.run("cat; echo done >&2; exit 3", given=_parts(), heard=heard.extend)
-            assert ran.code == 3
-            assert ran.output == b"a" * 100_000 + b"b" * 100_000 + b"c" * 100_000
-            assert ran.errors == bytes(heard) == b"done\n"
-            assert (await connection.run("kill -9 $$")).code is None
-            assert (await connection.run("exec 0<&-; echo enough", given=b"x" * 5_000_000)).output == b"enough\n"
-
-    run(main())
-
-
-def test_the_end_of_a_long_output_is_kept(any_machines: Machines, user: SshUser) -> None:
-    user.introduce(any_machines.one())
-
-    async def main() -> None:
-        async with await user.connect() as connection:
-            ran = await connection.run("head -c 30000000 /dev/zero; echo last")
-            assert len(ran.output) <= 4 << 20
-            assert ran.output.endswith(b"\0last\n")
-
-    run(main())
-
-
-@pytest.mark.parametrize("sshd", [(), ("MaxSessions 2",), ("MaxSessions 1",)])
-def test_more_commands_at_once_than_sshd_allows_wait_for_each_other(
-    ssh_machines: Machines, user: SshUser, sshd: tuple[str, ...]
-) -> None:
-    user.introduce(ssh_machines.one(sshd=sshd))
-
-    async def main() -> None:
-        async with await user.connect() as connection:
-            said = await asyncio.gather(*(connection.run(f"sleep 0.05; echo {number}") for number in range(30)))
-            assert [ran.output for ran in said] == [f"{number}\n".encode() for number in range(30)]
-
-    run(main())
-
-
-@pytest.mark.parametrize("command", ["sleep 1000; true", "trap '' TERM; while true; do sleep 1; done"])
-def test_a_command_that_nobody_waits_for_any_more_is_ended(ssh_machines: Machines, user: SshUser, command: str) -> None:
-    machine = ssh_machines.one()
-    user.introduce(machine)
-
-    async def main() -> None:
-        async with await user.connect() as connection:
-            running = asyncio.create_task(connection.run(f"echo here >&2; {command}"))
-            while not machine.processes("sleep"):
-                await asyncio.sleep(0.01)
-            running.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await running
-            while machine.processes("trap") or machine.processes("sleep 1000"):
-                await asyncio.sleep(0.01)
-            assert (await connection.run("echo still here")).output == b"still here\n"
-
-    run(main())
-
-
 @pytest.mark.parametrize("how", ["dropped", "killed", "frozen", "cut"])
 def test_a_connection_that_is_lost_says_so_to_whoever_waits(ssh_machines: Machines, user: SshUser, how: str) -> None:
     machine = ssh_machines.one()
@@ -376,6 +324,39 @@ def test_a_connection_that_is_lost_says_so_to_whoever_waits(ssh_machines: Machin
         machine.heal()
 
     run(main())
+
+
+def test_many_machines_at_once_and_one_that_hangs_holds_back_nobody(ssh_machines: Machines, user: SshUser) -> None:
+    machines = ssh_machines(8)
+    user.says("*", "ConnectTimeout 3")
+    for number, machine in enumerate(machines):
+        user.introduce(machine, f"gpu-{number}")
+    machines[0].freeze()
+
+    async def visit(number: int) -> bytes:
+        async with await user.connect(f"gpu-{number}") as connection:
+            return (await connection.run("hostname")).output
+
+    async def main() -> None:
+        hanging = asyncio.create_task(visit(0))
+        names = await asyncio.gather(*(visit(number) for number in range(1, 8)))
+        assert names == [f"{machine.name}\n".encode() for machine in machines[1:]]
+        assert not hanging.done()
+        with pytest.raises(ProviderTransient):
+            await hanging
+
+    run(main())
+
+
+def test_it_works_in_the_loop_of_any_thread(any_machines: Machines, user: SshUser) -> None:
+    user.introduce(any_machines.one())
+
+    async def main() -> bytes:
+        async with await user.connect() as connection:
+            return (await connection.run("echo there")).output
+
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(lambda _: run(main()), range(6))) == [b"there\n"] * 6
 
 
 def test_a_socket_there_leads_here(ssh_machines: Machines, user: SshUser, tmp_path: Path) -> None:

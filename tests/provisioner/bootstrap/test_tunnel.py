@@ -210,6 +210,23 @@ def test_a_machine_that_cannot_be_told_is_tried_again(held: Held) -> None:
     run(main())
 
 
+def test_a_machine_that_does_not_listen_is_tried_again(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clustertune.provisioner.bootstrap.tunnel.TELL_LIMIT_S", 0.2)
+
+    async def never(_: Connection, __: Mapping[str, str]) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(held, "_tell", never)
+
+    async def main() -> None:
+        async with held.open() as tunnel:
+            await held.until(lambda: tunnel.standing.failures > 1)
+            assert "takes more than 0.2 s to be set up" in (tunnel.standing.problem or "")
+            assert not tunnel.standing.needs_user
+
+    run(main())
+
+
 def test_a_server_that_refuses_sockets_is_for_the_user_to_mend(ssh_machines: Machines, user: SshUser) -> None:
     machine = ssh_machines.one(sshd=("AllowStreamLocalForwarding no",))
     user.introduce(machine)
