@@ -14,7 +14,8 @@ from clustertune.agent.parts import reading, remove_all_but
 from clustertune.agent.removal import remove
 from clustertune.agent.root import Hindered, Root, write_whole
 from clustertune.agent.untrusted import is_folder, read_text
-from clustertune.model.checkpoint import MAX_MANIFEST_BYTES, Manifest, is_digest, read_manifest
+from clustertune.model.checkpoint import Manifest, is_digest, read_manifest
+from clustertune.model.workdir import MAX_MANIFEST_BYTES
 
 _FOR_THE_REST_BYTES = 1024 * 1024
 
@@ -23,7 +24,7 @@ def answer(root: Root, given: BinaryIO) -> dict[str, object]:
     """Takes ``manifest``, and ``keep``: digests of others that stay. Raises Hindered, OSError."""
     plain = read_object(given, MAX_MANIFEST_BYTES + _FOR_THE_REST_BYTES)
     try:
-        manifest = read_manifest(json.dumps(plain.get("manifest")).encode())
+        manifest = read_manifest(json.dumps(plain.get("manifest")).encode(), limit_bytes=MAX_MANIFEST_BYTES)
     except ValueError as error:
         raise Hindered(str(error)) from error
     digest = manifest.digest()
@@ -76,6 +77,6 @@ def _remove_others(root: Root, kept: set[str]) -> None:
 
 def _parts_of(path: Path) -> set[str]:
     try:
-        return set(read_manifest(read_text(path).encode()).parts)
+        return set(read_manifest(read_text(path).encode(), limit_bytes=MAX_MANIFEST_BYTES).parts)
     except (OSError, ValueError):
         return set()

@@ -9,13 +9,14 @@ from typing import BinaryIO
 from clustertune.agent.given import read_all
 from clustertune.agent.parts import is_here
 from clustertune.agent.root import Hindered, Root
-from clustertune.model.checkpoint import MAX_MANIFEST_BYTES, read_manifest
+from clustertune.model.checkpoint import read_manifest
+from clustertune.model.workdir import MAX_MANIFEST_BYTES
 
 
 def answer(root: Root, given: BinaryIO) -> dict[str, object]:
     """Takes a manifest. What is here is kept for a while from now on. Raises Hindered, OSError."""
     try:
-        manifest = read_manifest(read_all(given, MAX_MANIFEST_BYTES))
+        manifest = read_manifest(read_all(given, MAX_MANIFEST_BYTES), limit_bytes=MAX_MANIFEST_BYTES)
     except ValueError as error:
         raise Hindered(str(error)) from error
     parts, missing = root.parts, {}

@@ -50,7 +50,9 @@ class Machine:
         self._paths: dict[str, str] = {}
         self._machine_id = ""
         self._heard = asyncio.Event()
+        self._gone = asyncio.Event()
         self._looking = asyncio.Lock()
+        self._changing = asyncio.Lock()
         self._launching: asyncio.Task[None] | None = None
         self._started = False
         self._outfitting = asyncio.Lock()
@@ -63,18 +65,19 @@ class Machine:
 
     async def launch(self, intent: LaunchIntent, tell: Tell) -> None:
         """Raises ProviderError; nothing is left connected then."""
-        if self.epoch == intent.epoch and self._started:
-            return
-        self._launching = asyncio.ensure_future(self._launch(intent, tell))
-        try:
-            await self._launching
-        except asyncio.CancelledError:
-            if not self._launching.cancelled():
-                self._launching.cancel()
-                raise
-            raise ProviderTransient("it was let go while it was coming up") from None
-        finally:
-            self._launching = None
+        async with self._changing:
+            if self.epoch == intent.epoch and self._started:
+                return
+            self._launching = asyncio.ensure_future(self._launch(intent, tell))
+            try:
+                await self._launching
+            except asyncio.CancelledError:
+                if not self._launching.cancelled():
+                    self._launching.cancel()
+                    raise
+                raise ProviderTransient("it was let go while it was coming up") from None
+            finally:
+                self._launching = None
 
     async def _launch(self, intent: LaunchIntent, tell: Tell) -> None:
         await self._let_go()
@@ -93,15 +96,21 @@ class Machine:
 
     async def adopt(self, intent: LaunchIntent) -> None:
         """Connects in time to what an earlier coordinator launched."""
-        await self._let_go()
-        self._intent, self._started = intent, True
-        await self._open()
+        async with self._changing:
+            await self._let_go()
+            self._intent, self._started = intent, True
+            await self._open()
 
     async def furnish(self, wanted: Outfit, tell: Tell) -> Furnished:
         """Waits for the connection where there is none now. Raises ProviderError."""
         if self._tunnel is None:
             raise ProviderTransient("it is not there")
-        await self._tunnel.connected()
+        connected, let_go = (asyncio.ensure_future(each) for each in (self._tunnel.connected(), self._gone.wait()))
+        try:
+            await asyncio.wait([connected, let_go], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            connected.cancel()
+            let_go.cancel()
         return await self._outfit(wanted, tell)
 
     async def _outfit(self, wanted: Outfit, tell: Tell) -> Furnished:
@@ -132,18 +141,23 @@ class Machine:
 
     async def end(self) -> None:
         """The agent ends, the connection closes. Raises ProviderError where the machine cannot be reached."""
+        self._give_up_launch()
+        async with self._changing:
+            if self._tunnel is not None:
+                await self._end(self._tunnel)
+
+    def _give_up_launch(self) -> None:
         if self._launching is not None:
             self._launching.cancel()
-            await asyncio.wait([self._launching])
-        if self._tunnel is None:
-            return
+
+    async def _end(self, tunnel: Tunnel) -> None:
         try:
             async with asyncio.timeout(REACH_TO_END_S):
-                await self._tunnel.connected()
+                await tunnel.connected()
             await self._verbs().ask("stop")
         except TimeoutError:
             raise ProviderTransient(
-                f"it cannot be reached ({self._tunnel.standing.problem}); an agent that is left there ends its trials "
+                f"it cannot be reached ({tunnel.standing.problem}); an agent that is left there ends its trials "
                 "once it has heard nothing for two hours"
             ) from None
         finally:
@@ -161,16 +175,16 @@ class Machine:
 
     async def close(self) -> None:
         """Lets go of the connection alone."""
-        if self._launching is not None:
-            self._launching.cancel()
-            await asyncio.wait([self._launching])
-        await self._let_go()
+        self._give_up_launch()
+        async with self._changing:
+            await self._let_go()
 
     # The tunnel
 
     async def _open(self) -> Tunnel:
         assert self._intent is not None  # noqa: S101 - whoever opens has an intent
         self._heard.clear()
+        self._gone.clear()
         forwards = {"agent": self._intent.agent_socket, "files": self._intent.files_socket}
         self._tunnel = Tunnel(self._connect, forwards, folder=self._settle, tell=self._reach, changed=self._changed)
         await self._tunnel.__aenter__()
@@ -223,6 +237,7 @@ class Machine:
     async def _let_go(self) -> None:
         tunnel, self._tunnel, self._there, self._last = self._tunnel, None, None, None
         self._furnished.clear()
+        self._gone.set()
         if tunnel is not None:
             await tunnel.close()
 

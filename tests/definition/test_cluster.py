@@ -51,6 +51,12 @@ def test_a_cluster_survives_the_disk_exactly() -> None:
     assert ClusterDefinition.from_plain(plain).to_plain() == plain
 
 
+def test_machines_elsewhere_are_kept_longer_than_an_agent_here() -> None:
+    assert load_cluster("slots: 1\n").idle_timeout_s == 15
+    assert load_cluster("provider: ssh\nhosts: [a]\n").idle_timeout_s == 300
+    assert load_cluster("provider: ssh\nhosts: [a]\nidle_timeout: 1m\n").idle_timeout_s == 60
+
+
 def test_the_file_gives_the_name(tmp_path: Path) -> None:
     path = tmp_path / "Big Box.yaml"
     path.write_text("slots: 2\n")
