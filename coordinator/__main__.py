@@ -146,7 +146,8 @@ def main() -> int:
     parser.add_argument("--cluster", required=True)
     arguments = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
-    logging.getLogger("asyncssh").setLevel(logging.WARNING)  # it would tell of every command and every channel
+    for talkative in ("asyncssh", "websockets"):  # they would tell of every command, channel and connection
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     places = Places(arguments.home.absolute(), arguments.cluster)
     try:
         places.prepare()

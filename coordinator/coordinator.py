@@ -21,7 +21,7 @@ from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core.algorithms import Algorithms
 from clustertune.coordinator.core.core import Core
 from clustertune.coordinator.core.lineage import schedule
-from clustertune.coordinator.core.snapshots import front, row, snapshot
+from clustertune.coordinator.core.snapshots import MACHINE_IS_STARTED, front, row, snapshot
 from clustertune.coordinator.core.state import Experiment
 from clustertune.coordinator.depot import Depot
 from clustertune.coordinator.furnishing import Furnishing
@@ -335,7 +335,7 @@ class Coordinator:
 
     def view(self, experiment: Experiment, after: int = 0) -> ExperimentSnapshot:
         """The experiment as it is, on disk or not yet."""
-        return snapshot(
+        found = snapshot(
             self.core,
             experiment,
             cluster=self.cluster.name,
@@ -344,6 +344,8 @@ class Coordinator:
             problem=self.journal.problem,
             after=after,
         )
+        doing = self.machines.doing_in_words()
+        return replace(found, waiting=doing) if doing and found.waiting == MACHINE_IS_STARTED else found
 
     def _written(self, name: str) -> Written:
         experiment, now = self.core.state.experiments[name], self.now()

@@ -60,6 +60,16 @@ class Machines:
         """Machines that could not be ended, and why."""
         self._pool = ThreadPoolExecutor(MOST_CALLS, thread_name_prefix="provider")
 
+    def doing_in_words(self) -> str:
+        """One line; of several machines what is being done to the first. Empty where nothing is."""
+        found = next(iter(self.doing.items()), None)
+        if found is None:
+            return ""
+        others = len(self.doing) - 1
+        return f"{found[0]}: {found[1]}" + (
+            f" (and {others} other machine{'s' if others > 1 else ''})" if others else ""
+        )
+
     async def ask(self, call: Callable[[], T]) -> T:
         """Raises ProviderError."""
         if self._closed:

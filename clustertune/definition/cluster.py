@@ -13,7 +13,6 @@ from clustertune.definition.origin import Origin
 from clustertune.definition.translation import translate
 from clustertune.model.errors import DefinitionMistake
 
-
 ELSEWHERE_IDLE_S = 300.0
 """Machines that took a while to be made ready are not let go the moment that nothing runs."""
 

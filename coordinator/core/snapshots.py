@@ -196,6 +196,9 @@ def row(experiment: Experiment, trial: Trial, now: float) -> TrialRow:
     )
 
 
+MACHINE_IS_STARTED = "a machine is being started"
+
+
 def waiting(core: Core, experiment: Experiment) -> str:
     """Why nothing runs where something should; empty otherwise."""
     if experiment.state is not ExperimentState.RUNNING:
@@ -210,7 +213,7 @@ def waiting(core: Core, experiment: Experiment) -> str:
         return ""
     instances = core.state.instances.values()
     if not any(instance.room is not None for instance in instances):
-        return "a machine is being started"
+        return MACHINE_IS_STARTED
     if not any(instance.ready for instance in instances):
         return "the machine does not answer; its trials go on, and their reports are kept there"
     return "all slots are taken by other experiments"

@@ -42,6 +42,8 @@ class FakeProvider:
         self._loop = asyncio.get_running_loop()
         self.adopted: list[LaunchIntent] = []
         self.furnished: list[Outfit] = []
+        self.may_launch = threading.Event()
+        self.may_launch.set()
         self.may_furnish = threading.Event()
         self.may_furnish.set()
         self.refusal: ProviderError | None = None
@@ -50,7 +52,8 @@ class FakeProvider:
         return ("local-0",)
 
     def launch(self, intent: LaunchIntent, tell: Tell) -> None:
-        tell("launching")
+        tell("connecting")
+        self.may_launch.wait(10)
         self.alive[intent.instance] = intent.epoch
         self._loop.call_soon_threadsafe(self.launched.put_nowait, intent)
 
@@ -188,6 +191,7 @@ async def house(folder: Path, cluster: dict[str, Any] | None = None) -> AsyncIte
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
+        provider.may_launch.set()
         provider.may_furnish.set()
         await coordinator.machines.close()
         await files.close()

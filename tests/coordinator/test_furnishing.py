@@ -117,3 +117,16 @@ def test_other_programs_that_are_still_needed_stay_on_the_machine(tmp_path: Path
         assert [outfit.keep for outfit in here.provider.furnished] == [(), (one,)]
 
     at_the_lab(tmp_path, work)
+
+
+def test_what_is_being_done_to_machines_is_told_while_nothing_can_run(tmp_path: Path) -> None:
+    async def work(here: House) -> None:
+        digest = await sent(here.coordinator.workdirs)
+        here.provider.may_launch.clear()
+        await here.submit(snapshot=digest, trials=1)
+        experiment = here.coordinator.core.state.experiments["digits"]
+        await until(lambda: here.coordinator.view(experiment).waiting == "gpu: connecting")
+        here.provider.may_launch.set()
+        await until(lambda: here.coordinator.view(experiment).waiting == "a machine is being started")
+
+    at_the_lab(tmp_path, work)
