@@ -125,7 +125,7 @@ def test_what_is_being_done_to_machines_is_told_while_nothing_can_run(tmp_path: 
         here.provider.may_launch.clear()
         await here.submit(snapshot=digest, trials=1)
         experiment = here.coordinator.core.state.experiments["digits"]
-        await until(lambda: here.coordinator.view(experiment).waiting == "gpu: connecting")
+        await until(lambda: here.coordinator.view(experiment).waiting == "local-0: connecting")
         here.provider.may_launch.set()
         await until(lambda: here.coordinator.view(experiment).waiting == "a machine is being started")
 
