@@ -134,6 +134,7 @@ class Coordinator:
         """Ticks until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tick())
+            tasks.create_task(self._look_for_machines())
             tasks.create_task(self.results.run())
 
     async def leave(self, *, stop_agents: bool) -> None:
@@ -330,6 +331,11 @@ class Coordinator:
             self.handle(e.Ticked())
             await self.searching.rest()
             self.journal.append(Entry(now=self.now()), lambda: None)  # looks whether its file is still there
+
+    async def _look_for_machines(self) -> None:
+        """Beside the ticks: a machine that hangs takes its time to be asked, and time goes on for all."""
+        while True:
+            await asyncio.sleep(TICK_S)
             if any(not i.connected for i in self.core.state.instances.values()):
                 await self.machines.look()
 

@@ -57,7 +57,8 @@ class Fleet:
         self._instances = instances
         self._idle_timeout_s = idle_timeout_s
         self._token_hash = token_hash
-        self._last_tick: float | None = None
+        self.ticked_at: float | None = None
+        """The last tick; None before the first."""
         self._idle_since: float | None = None
         self._wanted_until = -math.inf
         self._failing: dict[str, _Failing] = {}
@@ -94,8 +95,8 @@ class Fleet:
         self._checkpoints.delete_again()
 
     def ticked(self, event: e.Ticked) -> None:  # noqa: ARG002 - one shape for all handlers
-        slept = self._desk.now - self._last_tick if self._last_tick is not None else 0.0
-        self._last_tick = self._desk.now
+        slept = self._desk.now - self.ticked_at if self.ticked_at is not None else 0.0
+        self.ticked_at = self._desk.now
         for instance in list(self._desk.state.instances.values()):
             if instance.away_since is None:
                 continue

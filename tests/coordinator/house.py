@@ -42,6 +42,9 @@ class FakeProvider:
         self._loop = asyncio.get_running_loop()
         self.adopted: list[LaunchIntent] = []
         self.furnished: list[Outfit] = []
+        self.looks = 0
+        self.may_look = threading.Event()
+        self.may_look.set()
         self.may_launch = threading.Event()
         self.may_launch.set()
         self.may_furnish = threading.Event()
@@ -73,6 +76,8 @@ class FakeProvider:
         self.alive.clear()
 
     def list(self) -> Sequence[Found]:
+        self.looks += 0 if self.may_look.is_set() else 1
+        self.may_look.wait(10)
         return [Found(instance=instance, epoch=epoch) for instance, epoch in self.alive.items()]
 
     def terminate(self, instances: Sequence[str]) -> None:
@@ -134,6 +139,11 @@ class House:
     async def stop(self, name: str = "digits") -> None:
         await self.answers.ask(e.StopAsked(experiment=name), {})
 
+    @property
+    def ticks(self) -> float:
+        """Grows with each tick."""
+        return self.coordinator.core.fleet.ticked_at or 0.0
+
     def connected(self, instance: str) -> bool:
         return self.coordinator.core.state.instances[instance].connected
 
@@ -191,6 +201,7 @@ async def house(folder: Path, cluster: dict[str, Any] | None = None) -> AsyncIte
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
+        provider.may_look.set()
         provider.may_launch.set()
         provider.may_furnish.set()
         await coordinator.machines.close()

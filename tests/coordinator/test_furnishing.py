@@ -130,3 +130,20 @@ def test_what_is_being_done_to_machines_is_told_while_nothing_can_run(tmp_path: 
         await until(lambda: here.coordinator.view(experiment).waiting == "a machine is being started")
 
     at_the_lab(tmp_path, work)
+
+
+def test_a_provider_that_takes_long_to_look_holds_up_nothing(tmp_path: Path) -> None:
+    async def work(here: House) -> None:
+        digest = await sent(here.coordinator.workdirs)
+        await here.submit(snapshot=digest, trials=1)
+        intent = await here.launched()
+        here.provider.may_look.clear()
+        async with here.agent(intent):
+            await until(lambda: here.connected(intent.instance))
+        await until(lambda: here.provider.looks > 0 and not here.connected(intent.instance))
+        before = here.ticks
+        await until(lambda: here.ticks > before + 1)
+        assert not here.provider.may_look.is_set()
+        here.provider.may_look.set()
+
+    at_the_lab(tmp_path, work)
