@@ -212,6 +212,8 @@ def waiting(core: Core, experiment: Experiment) -> str:
     if experiment.active:
         return ""
     instances = core.state.instances.values()
+    if not instances and core.fleet.problems:
+        return "no machine is up; those that failed are tried again by themselves"
     if not any(instance.room is not None for instance in instances):
         return MACHINE_IS_STARTED
     if not any(instance.ready for instance in instances):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from clustertune.coordinator.core import commands as c
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core.fleet import LOST_AFTER_S
+from clustertune.coordinator.core.snapshots import waiting
 from clustertune.model.trial import ExperimentState, TrialState
 from tests.coordinator.core.world import World, two_machines
 
@@ -103,8 +104,11 @@ def test_a_machine_that_fails_holds_back_no_other() -> None:
     world.submit()
     world.send(e.LaunchFailed(instance="local-0", epoch=1, error="no", retry=False))
     assert world.core.fleet.problem == "local-0: no"
+    assert waiting(world.core, world.experiment()) == "a machine is being started"
     world.send(e.InstanceVanished(instance="local-1", epoch=1, reason="gone"))
     assert world.core.fleet.problem == "local-0: no (and 1 other machine)"
+    told = "no machine is up; those that failed are tried again by themselves"
+    assert waiting(world.core, world.experiment()) == told
     world.send(e.Ticked(), after_s=1)
     assert [(x.instance, x.epoch) for x in world.commands if isinstance(x, c.Launch)][2:] == [("local-1", 2)]
     world.join(slots=2, instance="local-1", epoch=2)
