@@ -19,7 +19,7 @@ from clustertune.coordinator.core.trials import Trials
 from clustertune.model.trial import Ending, EndReason, ExperimentState
 
 LOST_AFTER_S = 120.0
-"""An agent unheard of for so long loses its attempts to others."""
+"""An agent unheard of for so long loses its attempts to others, where the core was told nothing else."""
 
 SLEPT_S = 10.0
 """Ticks come every second; a longer gap means that the coordinator itself slept, and counts against nobody."""
@@ -38,7 +38,10 @@ class _Failing:
 
 
 class Fleet:
-    """``token_hash(instance, epoch)`` is called once a launch: the shell makes the token and gives its hash."""
+    """``token_hash(instance, epoch)`` is called once a launch: the shell makes the token and gives its hash.
+
+    An agent unheard of for ``lost_after_s`` loses its attempts to others.
+    """
 
     def __init__(
         self,
@@ -51,12 +54,14 @@ class Fleet:
         instances: tuple[str, ...],
         idle_timeout_s: float,
         token_hash: Callable[[str, int], str],
+        lost_after_s: float,
     ) -> None:
         self._desk, self._experiments, self._trials, self._slots = desk, experiments, trials, slots
         self._checkpoints = checkpoints
         self._instances = instances
         self._idle_timeout_s = idle_timeout_s
         self._token_hash = token_hash
+        self._lost_after_s = lost_after_s
         self._last_tick: float | None = None
         self._idle_since: float | None = None
         self._wanted_until = -math.inf
@@ -101,8 +106,8 @@ class Fleet:
                 continue
             if slept > SLEPT_S:
                 instance.away_since += slept
-            if self._desk.now - instance.away_since >= LOST_AFTER_S:
-                self._lose(instance, f"unheard of for {LOST_AFTER_S:g} s")
+            if self._desk.now - instance.away_since >= self._lost_after_s:
+                self._lose(instance, f"unheard of for {self._lost_after_s:g} s")
 
     def launch_failed(self, event: e.LaunchFailed) -> None:
         instance = self._desk.state.instances.get(event.instance)

@@ -234,6 +234,7 @@ class Machine:
             "epoch": intent.epoch,
             "token": intent.token,
             "slots": self._slots if self._slots is not None else intent.slots,
+            **({} if intent.orphan_after_s is None else {"orphan_after_s": intent.orphan_after_s}),
         }
 
 
