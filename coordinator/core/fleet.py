@@ -195,9 +195,19 @@ class Fleet:
             failing.again_at = self._desk.now
 
     def down_asked(self, event: e.DownAsked) -> None:  # noqa: ARG002 - one shape for all handlers
-        """Every machine goes at once; what still ran on one is lost with it, and runs again elsewhere or later."""
-        self._wanted_until = -math.inf
-        self._end_all("the cluster goes down")
+        """Every machine goes at once; what still ran on one is lost with it, and runs again elsewhere or later.
+
+        So do those that were given up: they may be back, with an agent that nobody has told so.
+        """
+        self._wanted_until, reason = -math.inf, "the cluster goes down"
+        given_up = [name for name in self._instances if self._epoch(name) and name not in self._desk.state.instances]
+        self._end_all(reason)
+        for name in given_up:
+            self._desk.command(Terminate(instance=name, epoch=self._epoch(name), reason=reason))
+
+    def _epoch(self, instance: str) -> int:
+        """Of its last launch; 0 where there was none."""
+        return self._desk.state.epochs[instance]
 
     def size(self) -> None:
         """Machines while something runs or could, or somebody asked for them; none after a while of nothing."""
@@ -213,7 +223,7 @@ class Fleet:
     def _launch_missing(self) -> None:
         for name in self._instances:
             if name not in self._desk.state.instances and self._may_launch(name):
-                epoch = self._desk.state.epochs[name] + 1
+                epoch = self._epoch(name) + 1
                 token_hash = self._token_hash(name, epoch)
                 self._desk.emit(f.InstanceLaunched(instance=name, epoch=epoch, token_hash=token_hash))
                 self._desk.command(Launch(instance=name, epoch=epoch))

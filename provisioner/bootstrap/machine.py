@@ -121,11 +121,12 @@ class Machine:
             return False
         if self._tunnel.standing.another:
             return False
-        if self._launching is not None or self._tunnel.connection is None:
+        connection = self._tunnel.connection  # it may be let go of while we wait for our turn
+        if self._launching is not None or connection is None:
             return True
         try:
             async with asyncio.timeout(LOOK_LIMIT_S), self._looking:
-                there = await self._look_again(self._tunnel.connection)
+                there = await self._look_again(connection)
         except (TimeoutError, ProviderError):
             return True
         return there.epoch == self.epoch and there.machine == self._machine_id
@@ -137,6 +138,7 @@ class Machine:
             await asyncio.wait([self._launching])
         if self._tunnel is None:
             return
+        self._tunnel.retry_now()
         try:
             async with asyncio.timeout(REACH_TO_END_S):
                 await self._tunnel.connected()

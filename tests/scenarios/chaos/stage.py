@@ -94,9 +94,8 @@ class Stage:
         draft.replace(self._clock)
 
     def down(self) -> None:
+        """The coordinator ends, too."""
         self.lab.down()
-        with self.lab.client() as client:
-            client.shutdown(stop_agents=True)
         assert self._process is not None
         self._process.wait(30)
 

@@ -49,7 +49,7 @@ class Strikes:
         name = stage.lab.hosts[fault.machine]
         match fault.what:
             case What.TRIAL:
-                self.met[fault.what] += kill(machine, "clustertune.agent.spawner", children=True)
+                self.met[fault.what] += kill(machine, "spawner", children=True)
             case What.AGENT:
                 self.met[fault.what] += kill(machine, "--folder")
             case What.COORDINATOR:

@@ -40,11 +40,15 @@ def go_through(seed: int, home: TestHome, folder: Path, machines: Machines) -> C
         names = [stage.lab.tune(name, **definition) for name, definition in definitions(seed).items()]
         stage.lab.until(lambda: stage.lab.query("SELECT 1 FROM reports LIMIT 1"), "the first report")
         strikes = Strikes(stage, plan(seed))
-        strikes.run()
-        wait_for(lambda: all(_over(stage, name) for name in names), "the end", LIMIT_S, lambda: story(stage))
-        check_all(stage, names)
-        stage.down()
-        check_nothing_is_left(stage)
+        try:
+            strikes.run()
+            wait_for(lambda: all(_over(stage, name) for name in names), "the end", LIMIT_S)
+            check_all(stage, names)
+            stage.down()
+            check_nothing_is_left(stage)
+        except BaseException:
+            print(story(stage))
+            raise
         return strikes.met + stage.proxy.met
 
 
@@ -58,14 +62,15 @@ def _over(stage: Stage, name: str) -> bool:
             snapshot = client.experiment(name)
     except ClustertuneError:
         return False
-    assert snapshot.state.value in ("running", "completed"), (snapshot.reason, snapshot.failure, story(stage))
+    assert snapshot.state.value in ("running", "completed"), (snapshot.reason, snapshot.failure)
     return snapshot.state.ended and not snapshot.running
 
 
 def story(stage: Stage) -> str:
-    """The end of the facts, and of all logs."""
-    rows = stage.lab.query("SELECT now, kind, body FROM facts ORDER BY seq DESC LIMIT 40")
-    facts = [f"{now:.2f} {kind} {body[:200]}" for now, kind, body in reversed(rows)]
+    """What became of machines, the last of the other facts, and the ends of all logs."""
+    rows = stage.lab.query("SELECT seq, now, kind, body FROM facts ORDER BY seq")
+    shown = [row for row in rows if row[2].startswith(("Instance", "Restarted")) or row[0] > rows[-1][0] - 40]
+    facts = [f"{now:.2f} {kind} {body[:200]}" for _, now, kind, body in shown]
     tail = "tail -n 15 .clustertune/machines/*/*/agent.log"
     there = [machine for machine in stage.lab.machines if machine.alive]
     agents = [f"{machine.name}: {machine.run('sh', '-c', tail, check=False).stdout}" for machine in there]
