@@ -10,7 +10,7 @@ MACHINES = 6
 SMALL = (0, 1)
 """The machines whose home is small enough to be filled; what it holds is gone when they are switched off."""
 
-LASTS_S = 14.0
+LASTS_S = 12.0
 """Of the time during which faults begin."""
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 LEVELS = 9
-EACH = 22
+EACH = 30
 """Trials of each experiment; there are three."""
 
-_STEP_S = 0.11
+_STEP_S = 0.25
 
 _CARRYING = f"""
 import json, time

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +56,7 @@ class Proxy:
     def __init__(self, folder: Path, coordinator: Path, instances: list[str]) -> None:
         self._coordinator = coordinator
         self._paths = {name: folder / f"{name}.sock" for name in instances}
-        self.promises: dict[tuple[str, int], Promises] = {}
+        self.promises: defaultdict[tuple[str, int], Promises] = defaultdict(Promises)
         self._ends: dict[str, Ends] = {}
         self._delays = dict.fromkeys(instances, 0.0)
         self._tearing: set[str] = set()
@@ -201,7 +201,7 @@ class Proxy:
     def _note_said(self, name: str, ends: Ends, frame: Frame) -> None:
         message = frame.message
         if message.get("type") == "hello":
-            ends.promises = self.promises.setdefault((name, message["epoch"]), Promises())
+            ends.promises = self.promises[name, message["epoch"]]
         elif "seq" in message:
             ends.promises.raw[message["seq"]] = frame.raw
             if message["type"] == "reports":
