@@ -17,7 +17,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,17 @@ import uvicorn
 
 from clustertune.coordinator import files_server
 from clustertune.coordinator.coordinator import Coordinator
+from clustertune.coordinator.core.fleet import LOST_AFTER_S
 from clustertune.coordinator.http_server import HttpServer
 from clustertune.coordinator.journal import Journal
 from clustertune.coordinator.places import AlreadyRunning, Places
 from clustertune.coordinator.server import create_app
 from clustertune.definition.cluster import ClusterDefinition
-from clustertune.model.clock import SystemClock
+from clustertune.model.clock import Clock, SystemClock
 from clustertune.model.errors import ClustertuneError, JournalDamaged, JournalFull
 from clustertune.model.messages import PROTOCOL
 from clustertune.model.version import VERSION
-from clustertune.provisioner.contracts import ProviderSetting
+from clustertune.provisioner.contracts import Provider, ProviderSetting
 from clustertune.provisioner.registry import make_provider
 from clustertune.search.registry import Registry
 
@@ -43,8 +44,19 @@ _MARK_CHARS = 8
 log = logging.getLogger("clustertune.coordinator")
 
 
-async def serve(places: Places, *, registry: Registry | None = None, instances: Sequence[str] = ()) -> None:
-    """Runs until idle, told to end, or unable to go on. ``instances``: the names of the machines; by default one."""
+async def serve(
+    places: Places,
+    *,
+    registry: Registry | None = None,
+    instances: Sequence[str] = (),
+    clock: Clock | None = None,
+    lost_after_s: float = LOST_AFTER_S,
+    make: Callable[[str, ProviderSetting], Provider] = make_provider,
+) -> None:
+    """Runs until idle, told to end, or unable to go on.
+
+    ``instances``: the names of the machines; by default those of the provider. ``make`` makes the provider by its name.
+    """
     definition = _definition(places)
     journal = Journal(places.journal, new=not places.has_history())
     registry = registry or Registry.default()
@@ -52,10 +64,11 @@ async def serve(places: Places, *, registry: Registry | None = None, instances: 
         places=places,
         cluster=definition,
         algorithms=registry,
-        provider=make_provider(definition.provider, _setting(places, definition)),
+        provider=make(definition.provider, _setting(places, definition)),
         journal=journal,
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
         instances=instances,
+        lost_after_s=lost_after_s,
     )
     coordinator.recover()
     ending = asyncio.Event()

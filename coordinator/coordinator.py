@@ -20,6 +20,7 @@ from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core.algorithms import Algorithms
 from clustertune.coordinator.core.core import Core
+from clustertune.coordinator.core.fleet import LOST_AFTER_S
 from clustertune.coordinator.core.lineage import schedule
 from clustertune.coordinator.core.snapshots import MACHINE_IS_STARTED, front, row, snapshot
 from clustertune.coordinator.core.state import Experiment
@@ -76,8 +77,9 @@ class Coordinator:
         journal: Journal,
         clock: Clock,
         instances: Sequence[str] = (),
+        lost_after_s: float = LOST_AFTER_S,
     ) -> None:
-        """``instances``: the names of the machines; by default those of the provider."""
+        """``instances``: the names of the machines; by default those of the provider. ``lost_after_s``: as in Core."""
         self.places, self.cluster, self.journal = places, cluster, journal
         self.provider = provider
         self._clock = clock
@@ -104,6 +106,7 @@ class Coordinator:
             instances=tuple(instances or provider.instances()),
             idle_timeout_s=cluster.idle_timeout_s,
             token_hash=lambda instance, epoch: self.hash(self.agent_token(instance, epoch)),
+            lost_after_s=lost_after_s,
         )
 
     # Beginning and end

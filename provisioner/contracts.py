@@ -52,7 +52,8 @@ class LaunchIntent:
     """One machine to bring up, as the journal holds it. ``instance`` and ``epoch`` make the idempotency token.
 
     ``token`` is the agent's; it travels on standard input only. ``agent_socket`` is where the coordinator listens,
-    ``files_socket`` where it takes and gives checkpoints.
+    ``files_socket`` where it takes and gives checkpoints. ``orphan_after_s``: after so long without a coordinator the
+    agent ends its trials and itself; None: after as long as it thinks right.
     """
 
     instance: str
@@ -61,6 +62,7 @@ class LaunchIntent:
     agent_socket: Path
     files_socket: Path
     slots: int | None = None
+    orphan_after_s: float | None = None
     outfit: Outfit = field(default_factory=Outfit)
 
 

@@ -12,7 +12,7 @@ from clustertune.coordinator.core.checkpoints import Checkpoints
 from clustertune.coordinator.core.commands import Step
 from clustertune.coordinator.core.desk import Desk
 from clustertune.coordinator.core.experiments import Experiments
-from clustertune.coordinator.core.fleet import Fleet
+from clustertune.coordinator.core.fleet import LOST_AFTER_S, Fleet
 from clustertune.coordinator.core.fold import Fold
 from clustertune.coordinator.core.slots import Slots
 from clustertune.coordinator.core.state import State
@@ -28,7 +28,8 @@ class Core:
     """Everything that is decided. No clock, no input or output, no randomness of its own.
 
     ``env`` and ``secrets`` (names) are the cluster's, added to each experiment's own. ``instances`` are the names of
-    the machines that the cluster may have. ``token_hash(instance, epoch)`` gives the hash of an agent's token.
+    the machines that the cluster may have. ``token_hash(instance, epoch)`` gives the hash of an agent's token. An
+    agent unheard of for ``lost_after_s`` loses its attempts to others.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Core:
         instances: tuple[str, ...],
         idle_timeout_s: float,
         token_hash: Callable[[str, int], str],
+        lost_after_s: float = LOST_AFTER_S,
     ) -> None:
         self._desk = Desk(algorithms, env, secrets)
         self._checkpoints = checkpoints = Checkpoints(self._desk)
@@ -56,6 +58,7 @@ class Core:
             instances=instances,
             idle_timeout_s=idle_timeout_s,
             token_hash=token_hash,
+            lost_after_s=lost_after_s,
         )
         self._leaving = False
         self._handlers: dict[type, Callable[[Any], None]] = {

@@ -19,7 +19,7 @@ from clustertune.coordinator.core.trials import Trials
 from clustertune.model.trial import Ending, EndReason, ExperimentState
 
 LOST_AFTER_S = 120.0
-"""An agent unheard of for so long loses its attempts to others."""
+"""An agent unheard of for so long loses its attempts to others, where the core was told nothing else."""
 
 SLEPT_S = 10.0
 """Ticks come every second; a longer gap means that the coordinator itself slept, and counts against nobody."""
@@ -38,7 +38,10 @@ class _Failing:
 
 
 class Fleet:
-    """``token_hash(instance, epoch)`` is called once a launch: the shell makes the token and gives its hash."""
+    """``token_hash(instance, epoch)`` is called once a launch: the shell makes the token and gives its hash.
+
+    An agent unheard of for ``lost_after_s`` loses its attempts to others.
+    """
 
     def __init__(
         self,
@@ -51,12 +54,14 @@ class Fleet:
         instances: tuple[str, ...],
         idle_timeout_s: float,
         token_hash: Callable[[str, int], str],
+        lost_after_s: float,
     ) -> None:
         self._desk, self._experiments, self._trials, self._slots = desk, experiments, trials, slots
         self._checkpoints = checkpoints
         self._instances = instances
         self._idle_timeout_s = idle_timeout_s
         self._token_hash = token_hash
+        self._lost_after_s = lost_after_s
         self.ticked_at: float | None = None
         """The last tick; None before the first."""
         self._idle_since: float | None = None
@@ -102,8 +107,8 @@ class Fleet:
                 continue
             if slept > SLEPT_S:
                 instance.away_since += slept
-            if self._desk.now - instance.away_since >= LOST_AFTER_S:
-                self._lose(instance, f"unheard of for {LOST_AFTER_S:g} s")
+            if self._desk.now - instance.away_since >= self._lost_after_s:
+                self._lose(instance, f"unheard of for {self._lost_after_s:g} s")
 
     def launch_failed(self, event: e.LaunchFailed) -> None:
         instance = self._desk.state.instances.get(event.instance)
@@ -191,9 +196,19 @@ class Fleet:
             failing.again_at = self._desk.now
 
     def down_asked(self, event: e.DownAsked) -> None:  # noqa: ARG002 - one shape for all handlers
-        """Every machine goes at once; what still ran on one is lost with it, and runs again elsewhere or later."""
-        self._wanted_until = -math.inf
-        self._end_all("the cluster goes down")
+        """Every machine goes at once; what still ran on one is lost with it, and runs again elsewhere or later.
+
+        So do those that were given up: they may be back, with an agent that nobody has told so.
+        """
+        self._wanted_until, reason = -math.inf, "the cluster goes down"
+        given_up = [name for name in self._instances if self._epoch(name) and name not in self._desk.state.instances]
+        self._end_all(reason)
+        for name in given_up:
+            self._desk.command(Terminate(instance=name, epoch=self._epoch(name), reason=reason))
+
+    def _epoch(self, instance: str) -> int:
+        """Of its last launch; 0 where there was none."""
+        return self._desk.state.epochs[instance]
 
     def size(self) -> None:
         """Machines while something runs or could, or somebody asked for them; none after a while of nothing."""
@@ -209,7 +224,7 @@ class Fleet:
     def _launch_missing(self) -> None:
         for name in self._instances:
             if name not in self._desk.state.instances and self._may_launch(name):
-                epoch = self._desk.state.epochs[name] + 1
+                epoch = self._epoch(name) + 1
                 token_hash = self._token_hash(name, epoch)
                 self._desk.emit(f.InstanceLaunched(instance=name, epoch=epoch, token_hash=token_hash))
                 self._desk.command(Launch(instance=name, epoch=epoch))

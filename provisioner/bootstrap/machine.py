@@ -55,6 +55,8 @@ class Machine:
         self._changing = asyncio.Lock()
         self._launching: asyncio.Task[None] | None = None
         self._started = False
+        self._may_be_there = True
+        """Whether an agent of ours may live there: not where the last look found none, and nothing was begun since."""
         self._outfitting = asyncio.Lock()
         self._furnished: dict[tuple[str, str], Furnished] = {}
 
@@ -87,6 +89,7 @@ class Machine:
             verbs = await self._first_connection()
             await self._outfit(intent.outfit, tell)
             tell("starting the agent")
+            self._may_be_there = True
             await verbs.ask("start", self._enrolment(intent))
             self._started = True
             self._there = None
@@ -130,11 +133,12 @@ class Machine:
             return False
         if self._tunnel.standing.another:
             return False
-        if self._launching is not None or self._tunnel.connection is None:
+        connection = self._tunnel.connection  # it may be let go of while we wait for our turn
+        if self._launching is not None or connection is None:
             return True
         try:
             async with asyncio.timeout(LOOK_LIMIT_S), self._looking:
-                there = await self._look_again(self._tunnel.connection)
+                there = await self._look_again(connection)
         except (TimeoutError, ProviderError):
             return True
         return there.epoch == self.epoch and there.machine == self._machine_id
@@ -145,16 +149,30 @@ class Machine:
         async with self._changing:
             if self._tunnel is not None:
                 await self._end(self._tunnel)
+            elif self._may_be_there:
+                await self._visit()
 
     def _give_up_launch(self) -> None:
         if self._launching is not None:
             self._launching.cancel()
 
+    async def _visit(self) -> None:
+        """It was given up, and may be back, with an agent that knows of nothing."""
+        async with await self._connect() as connection:
+            await self._settle(connection)
+            if self._may_be_there:
+                await self._stop()
+
+    async def _stop(self) -> None:
+        await self._verbs().ask("stop")
+        self._may_be_there = False
+
     async def _end(self, tunnel: Tunnel) -> None:
+        tunnel.retry_now()
         try:
             async with asyncio.timeout(REACH_TO_END_S):
                 await tunnel.connected()
-            await self._verbs().ask("stop")
+            await self._stop()
         except TimeoutError:
             raise ProviderTransient(
                 f"it cannot be reached ({tunnel.standing.problem}); an agent that is left there ends its trials "
@@ -211,6 +229,7 @@ class Machine:
             await verbs.put_agent(file.data)
         looked = await verbs.ask("look")
         self._there, self._last = _there(verbs, looked), verbs
+        self._may_be_there = self._there.epoch is not None
         if not self._started or not self._machine_id:
             self._machine_id = self._there.machine
         return str(looked["sockets"])
@@ -249,6 +268,7 @@ class Machine:
             "epoch": intent.epoch,
             "token": intent.token,
             "slots": self._slots if self._slots is not None else intent.slots,
+            **({} if intent.orphan_after_s is None else {"orphan_after_s": intent.orphan_after_s}),
         }
 
 

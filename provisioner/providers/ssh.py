@@ -92,7 +92,7 @@ class Ssh:
         ]
 
     async def _terminate(self, instances: Sequence[str]) -> None:
-        ends = [self._machines[name].end() for name in instances if name in self._machines]
+        ends = [self._machine(name).end() for name in instances if name in self._hosts]
         problems = [found for found in await asyncio.gather(*ends, return_exceptions=True) if found is not None]
         for problem in problems:
             raise problem

@@ -173,7 +173,9 @@ class Machine:
         if self._outer.stdout.readline() != b"ready\n":
             raise AssertionError(f"{self.name} did not boot: {self.log()}")
         link, pid = self.place.link, str(self._outer.pid)
-        _run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", pid)
+        # Its card is the same after each start: neighbours would else send to the old one for most of a minute.
+        card = "02:c1:" + ":".join(f"{int(part):02x}" for part in self.address.split("."))
+        _run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "address", card, "netns", pid)
         _run("ip", "link", "set", link, "master", self.place.bridge, "up")
         self._outer.stdin.write(b"go\n")
         self._outer.stdin.close()

@@ -150,6 +150,19 @@ def test_machines_stay_when_the_coordinator_goes_and_the_next_takes_them_up(aske
         other.close()
 
 
+def test_what_an_earlier_coordinator_launched_can_be_ended_by_one_that_never_took_it_up(
+    asked: Asked, provider: Provider
+) -> None:
+    provider.launch(asked.intent(), print)
+    provider.close()
+    other = asked.make()
+    try:
+        other.terminate(other.instances())
+        assert alive(asked) == []
+    finally:
+        other.close()
+
+
 def test_an_agent_that_died_while_nobody_looked_is_noticed_by_the_next_coordinator(
     asked: Asked, provider: Provider
 ) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from clustertune.coordinator.core import commands as c
 from clustertune.coordinator.core import events as e
+from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core.fleet import LOST_AFTER_S
 from clustertune.coordinator.core.snapshots import waiting
 from clustertune.model.trial import ExperimentState, TrialState
-from tests.coordinator.core.world import World, two_machines
+from tests.coordinator.core.world import World, new_core, two_machines
 
 
 def test_an_experiment_launches_a_machine_and_fills_its_slots() -> None:
@@ -167,3 +168,33 @@ def test_a_leaving_coordinator_starts_nothing_and_its_trials_run_again_when_it_i
     fresh = world.restarted()
     fresh.join(slots=2, epoch=2)
     assert fresh.started() == ["digits:0:2", "digits:1:2"]
+
+
+def test_down_ends_machines_that_were_given_up_too_for_an_agent_may_be_back_there() -> None:
+    world = two_machines()
+    world.submit(trials=1)
+    world.join(slots=1, instance="local-0")
+    world.join(slots=1, instance="local-1")
+    world.report(0, 1, error=0.1)
+    world.end(0)
+    world.send(e.InstanceVanished(instance="local-1", epoch=1, reason="unheard of"))
+    told = [command for command in world.send(e.DownAsked()) if isinstance(command, c.Terminate)]
+    assert [(command.instance, command.epoch) for command in told] == [("local-0", 1), ("local-1", 1)]
+
+
+def test_down_ends_no_machine_that_never_was_launched() -> None:
+    world = two_machines()
+    assert world.send(e.DownAsked()) == []
+
+
+def test_how_long_an_agent_may_be_silent_can_be_set() -> None:
+    world = World(core=new_core(lost_after_s=3.0))
+    world.submit()
+    world.join(slots=1)
+    world.send(e.AgentDisconnected(instance="local-0", epoch=1))
+    world.send(e.Ticked(), after_s=1)
+    assert world.trial(0).current is not None
+    world.send(e.Ticked(), after_s=1)
+    world.send(e.Ticked(), after_s=1)
+    assert world.trial(0).state is TrialState.PENDING
+    assert "unheard of for 3 s" in [fact.reason for _, fact in world.journal if isinstance(fact, f.InstanceGone)]

@@ -12,6 +12,7 @@ from clustertune.coordinator.core import commands as c
 from clustertune.coordinator.core import events as e
 from clustertune.coordinator.core import facts as f
 from clustertune.coordinator.core.core import Core
+from clustertune.coordinator.core.fleet import LOST_AFTER_S
 from clustertune.coordinator.core.state import Experiment, Progress, Trial
 from clustertune.definition.experiment import ExperimentDefinition
 from clustertune.model.checkpoint import SavedKind
@@ -67,13 +68,14 @@ REGISTRY = Registry(
 )
 
 
-def new_core(instances: tuple[str, ...] = ("local-0",)) -> Core:
+def new_core(instances: tuple[str, ...] = ("local-0",), lost_after_s: float = LOST_AFTER_S) -> Core:
     return Core(
         algorithms=REGISTRY,
         env={},
         instances=instances,
         idle_timeout_s=60.0,
         token_hash=lambda instance, epoch: f"hash of {instance} {epoch}",
+        lost_after_s=lost_after_s,
     )
 
 
