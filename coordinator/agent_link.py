@@ -94,6 +94,7 @@ class Connection:
         self._wake = asyncio.Event()
         self._requests = itertools.count(1)
         self._pages: dict[int, asyncio.Future[LogChunk]] = {}
+        self._over = False
 
     def send(self, message: FromCoordinator) -> None:
         """Queues a frame. An agent that reads nothing for long is disconnected, and told all again when it returns."""
@@ -106,6 +107,8 @@ class Connection:
         self._wake.set()
 
     def abort(self) -> None:
+        """What has arrived already and was not taken in is not: the agent, or its successor, says it again."""
+        self._over = True
         self._socket.transport.abort()
 
     async def read_log(self, attempt: str, offset: int, limit: int) -> LogChunk | None:
@@ -142,6 +145,8 @@ class Connection:
                     page.set_result(message)
             elif isinstance(message, NUMBERED):
                 await enrolment.writable()
+                if self._over:
+                    return
                 self._take(enrolment, message)
                 await asyncio.sleep(0)  # an agent with much to say does not keep everybody else waiting
             else:

@@ -191,8 +191,8 @@ class Coordinator:
                 self.results.touch(name)
         if any(isinstance(fact, f.ExperimentChanged) and fact.state.ended for fact in step.facts):
             self._spawn(self._tidy_workdirs())
-        if not (entry.facts or entry.reports or entry.received):
-            self._carry_out(step)
+        # What was decided upon facts that are not on disk yet must not be ordered before they are.
+        if not (entry.facts or entry.reports or entry.received or step.commands):
             return
 
         def done() -> None:

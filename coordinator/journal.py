@@ -41,6 +41,11 @@ CREATE TABLE IF NOT EXISTS received (
 _RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses between tries while the disk takes nothing."""
 
+_Loss = tuple[float | None, int | None]
+"""A loss, and the level that it was reported at."""
+
+_NOTHING: _Loss = None, None
+
 _PASSING = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN", "SQLITE_READONLY")
 
 
@@ -109,7 +114,9 @@ class Journal:
         ).fetchall()
         best = self._best_by_trial()
         for experiment, trial, reports, resource in last:
-            last_loss, best_loss, best_resource = best.get((experiment, trial), (None, None, None))
+            last_loss, (best_loss, best_resource), (finite_loss, finite_resource) = best.get(
+                (experiment, trial), (None, _NOTHING, _NOTHING)
+            )
             yield Progress(
                 experiment=experiment,
                 trial=trial,
@@ -118,18 +125,23 @@ class Journal:
                 last_loss=last_loss,
                 best_loss=best_loss,
                 best_resource=best_resource,
+                finite_loss=finite_loss,
+                finite_resource=finite_resource,
             )
 
-    def _best_by_trial(self) -> dict[tuple[str, int], tuple[float | None, float | None, int | None]]:
+    def _best_by_trial(self) -> dict[tuple[str, int], tuple[float | None, _Loss, _Loss]]:
+        """The last loss, the lowest, and the last that is a number."""
         # SQLite takes the bare column from the row that holds the MIN or MAX, where there is one of them.
         query = (
             "SELECT experiment, trial, {}, resource, loss FROM reports WHERE observed AND loss IS NOT NULL"
             " GROUP BY experiment, trial"
         )
         best = self._reader.execute(query.format("MIN(CASE WHEN abs(loss) < 9e999 THEN loss END)"))
-        lowest = {(e, t): (low, resource) for e, t, low, resource, _ in best}
+        lowest = {(e, t): (low, resource if low is not None else None) for e, t, low, resource, _ in best}
+        finite = self._reader.execute(query.format("MAX(CASE WHEN abs(loss) < 9e999 THEN resource END)"))
+        newest = {(e, t): (loss, level) for e, t, level, _, loss in finite if level is not None}
         rows = self._reader.execute(query.format("MAX(resource)"))
-        return {(e, t): (loss, *lowest.get((e, t), (None, None))) for e, t, _, _, loss in rows}
+        return {(e, t): (loss, lowest[e, t], newest.get((e, t), _NOTHING)) for e, t, _, _, loss in rows}
 
     def curve(self, experiment: str) -> Iterator[tuple[int, int, dict[str, float]]]:
         """Every report of an experiment that counted, oldest first: trial, level and metrics."""

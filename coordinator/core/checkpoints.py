@@ -27,9 +27,13 @@ class Checkpoints:
         self._desk = desk
 
     def saved(self, event: e.CheckpointSaved) -> None:
-        """Also of an attempt that is over: an agent that was killed tells of what it finds when it is back."""
+        """Also of an attempt that is over: an agent that was killed tells of what it finds when it is back.
+
+        What a machine says that is gone is no use to anybody: nobody could fetch it there.
+        """
         found = self._desk.state.trial(event.attempt)
-        if found is None:
+        holder = self._desk.state.instances.get(event.instance)
+        if found is None or holder is None or holder.epoch != event.epoch:
             return
         experiment, trial = found
         self._desk.emit(

@@ -126,12 +126,11 @@ class Fold:
                 continue
             trial.best_loss = row.best_loss if row.best_loss is not None else math.inf
             trial.best_resource = row.best_resource
-            last = row.last_loss
-            if experiment.definition.objective.take == "last" and last is not None and math.isfinite(last):
-                trial.best_loss, trial.best_resource = last, row.resource
+            if experiment.takes_last and row.finite_loss is not None:
+                trial.best_loss, trial.best_resource = row.finite_loss, row.finite_resource
             if trial.current is not None and trial.attempts == 1:
                 trial.current.resource = row.resource or 0
-            if experiment.best == trial.number and trial.best_loss < experiment.best_loss:
+            if experiment.best == trial.number and trial.best_loss <= experiment.best_loss:
                 experiment.best_loss, experiment.best_resource = trial.best_loss, trial.best_resource or 0
         for experiment in self.state.experiments.values():
             if experiment.objectives is None and experiment.best is None:

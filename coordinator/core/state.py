@@ -313,7 +313,10 @@ class State:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What the table of curves knows of one trial; put back into the state after a restart."""
+    """What the table of curves knows of one trial; put back into the state after a restart.
+
+    ``finite_loss`` is the last that is a number, at ``finite_resource``.
+    """
 
     experiment: str
     trial: int
@@ -322,6 +325,8 @@ class Progress:
     last_loss: float | None
     best_loss: float | None
     best_resource: int | None
+    finite_loss: float | None = None
+    finite_resource: int | None = None
 
 
 def run_spec(

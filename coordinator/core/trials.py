@@ -118,9 +118,12 @@ class Trials:
             trial.best_loss, trial.best_resource = loss, resource
         if trial.best_loss < experiment.best_loss:
             self._crown(experiment, trial)
-        elif experiment.takes_last and experiment.best == trial.number and loss > experiment.best_loss:
-            # The incumbent has become worse, so that another may be the best now.
-            self._crown(experiment, min(experiment.trials, key=lambda t: (t.best_loss, t.number)))
+        elif experiment.takes_last and experiment.best == trial.number:
+            if loss > experiment.best_loss:
+                # The incumbent has become worse, so that another may be the best now.
+                self._crown(experiment, min(experiment.trials, key=lambda t: (t.best_loss, t.number)))
+            else:
+                experiment.best_resource = resource
 
     def _crown(self, experiment: Experiment, trial: Trial) -> None:
         before, changed = experiment.best, experiment.best != trial.number

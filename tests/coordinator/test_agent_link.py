@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import json
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import unix_connect
 
+from clustertune.coordinator.agent_link import AgentLink
+from clustertune.coordinator.core import events as e
 from clustertune.coordinator.places import Places
 from clustertune.model.codec import to_plain
+from clustertune.model.instance import Inventory
 from clustertune.model.messages import (
     MAX_FRAME_BYTES,
+    PROTOCOL,
     Ack,
     Ended,
     Forget,
+    Hello,
     LogChunk,
     LogRequest,
+    Numbered,
     Refused,
     Reports,
     Start,
@@ -27,6 +37,7 @@ from clustertune.model.messages import (
     encode,
 )
 from clustertune.model.trial import Ending, EndReason, Report, TrialState
+from tests.coordinator.core.world import definition
 from tests.coordinator.house import Agent, house
 
 
@@ -261,5 +272,95 @@ def test_text_that_no_file_takes_and_levels_beyond_all_bounds_harm_nobody(tmp_pa
             assert snapshot.reports == 1
             await here.coordinator.results.settle_all()
             assert (here.coordinator.places.experiment("digits") / "reports.csv").read_text().count("\n") == 2
+
+    asyncio.run(main())
+
+
+class OneByOne:
+    """An enrolment whose journal takes messages when the test says so."""
+
+    def __init__(self) -> None:
+        self.epoch = 1
+        self.open = asyncio.Event()
+        self.waits = asyncio.Event()
+        self.heard: list[tuple[int, int]] = []
+
+    def expected(self, instance: str) -> tuple[int, str]:
+        del instance
+        return self.epoch, "token"
+
+    def hash(self, token: str) -> str:
+        return token
+
+    def on_disk(self, instance: str, epoch: int) -> int:
+        del instance, epoch
+        return 0
+
+    def connected(self, instance: str, epoch: int, inventory: Inventory) -> None: ...
+
+    def disconnected(self, instance: str, epoch: int) -> None: ...
+
+    def received(self, instance: str, epoch: int, message: Numbered, committed: Callable[[], None]) -> None:
+        del instance, committed
+        self.heard.append((epoch, message.seq))
+
+    async def writable(self) -> None:
+        self.waits.set()
+        await self.open.wait()
+
+
+def test_what_an_agent_said_before_its_successor_came_is_not_taken_after_it(tmp_path: Path) -> None:
+    async def main() -> list[tuple[int, int]]:
+        enrolment = OneByOne()
+        link = AgentLink(enrolment)
+        server = await link.listen(tmp_path / "s")
+        hello = {"protocol": PROTOCOL, "version": "0", "instance": "m", "token": "token", "inventory": Inventory(1, 1)}
+        sockets = []
+        for epoch in (1, 2):
+            enrolment.epoch = epoch
+            socket = await unix_connect(str(tmp_path / "s"), "ws://localhost/", compression=None)
+            sockets.append(socket)
+            await socket.send(encode(Hello(epoch=epoch, **hello)))  # type: ignore[arg-type]
+            await socket.recv()
+            enrolment.waits.clear()
+            await socket.send(encode(Started(seq=1, attempt="digits:0:1", pid=1)))
+            await enrolment.waits.wait()
+        enrolment.open.set()
+        await sockets[1].send(encode(Started(seq=2, attempt="digits:1:1", pid=1)))
+        async with asyncio.timeout(10):
+            while (2, 2) not in enrolment.heard:
+                await asyncio.sleep(0.001)
+        for socket in sockets:
+            with contextlib.suppress(AttributeError):
+                await socket.close()
+        server.close()
+        await server.wait_closed()
+        return enrolment.heard
+
+    assert asyncio.run(main()) == [(2, 1), (2, 2)]
+
+
+def test_a_start_that_is_not_on_disk_yet_is_told_to_nobody_who_comes_back_meanwhile(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as here:
+            here.coordinator.handle(e.UpAsked())
+            intent = await here.launched()
+            async with here.agent(intent) as agent:
+                await agent.next(Welcome)
+            with contextlib.closing(sqlite3.connect(here.coordinator.journal.path, isolation_level=None)) as other:
+                await here.coordinator.committed()
+                other.execute("BEGIN IMMEDIATE")
+                plain = definition(trials=1)
+                async with here.agent(intent) as agent:
+                    await agent.next(Welcome)
+                    submitted = e.Submitted(experiment="digits", definition=plain, workdir="/x", python="python")
+                    here.coordinator.handle(submitted)
+                    assert here.coordinator.core.state.experiments["digits"].active
+                async with here.agent(intent) as agent:
+                    await agent.next(Welcome)
+                    here.coordinator.link.send(intent.instance, Forget(attempts=()))
+                    await agent.next(Forget)  # and no Start before it
+                    other.execute("ROLLBACK")
+                    assert (await agent.next(Start)).attempt == "digits:0:1"
 
     asyncio.run(main())

@@ -297,3 +297,21 @@ def test_a_trial_that_is_paused_has_its_last_one_stored_at_once() -> None:
     world.save(0, 2)
     assert [command.digest for command in world.of(c.StoreCheckpoint)] == ["0-1", "0-2"]
     assert [kept.ref.digest for kept in world.trial(0).kept] == ["0-2"]
+
+
+def test_what_a_machine_that_is_gone_says_it_saved_keeps_no_trial_waiting_for_it() -> None:
+    world = World()
+    world.submit(trials=1)
+    world.join(slots=1)
+    world.ran(0)
+    world.send(e.InstanceVanished(instance="local-0", epoch=1, reason="killed"))
+    saved = {"kind": SavedKind.CHECKPOINT, "resource": 1, "digest": "late", "size_bytes": 1, "wanted": True}
+    world.send(e.CheckpointSaved(instance="local-0", epoch=1, attempt="digits:0:1", **saved))
+    assert world.trial(0).kept == []
+    world.send(e.Ticked(), after_s=1.0)
+    world.join(slots=1, epoch=2)
+    assert world.of(c.StartAttempt)[-1].checkpoint is None
+    world.ran(0)
+    world.report(0, 1, error=0.5)
+    world.end(0)
+    assert not world.core.state.busy()  # the machine may go

@@ -290,3 +290,25 @@ def test_where_the_last_report_counts_it_counts_after_a_restart_too() -> None:
     for experiment in (world.experiment(), world.restarted().experiment()):
         assert (experiment.best_loss, experiment.best_resource) == (0.4, 3)
         assert (experiment.trials[0].best_loss, experiment.trials[0].best_resource) == (0.4, 3)
+
+
+def test_where_the_last_counts_a_restart_finds_the_last_that_was_a_number() -> None:
+    world = World()
+    world.submit(trials=1, objective={"metric": "error", "goal": "minimize", "take": "last"})
+    world.join(slots=1)
+    world.ran(0)
+    for level, error in ((1, 0.2), (2, 0.9), (3, math.nan)):
+        world.report(0, level, error=error)
+    for found in (world, world.restarted()):
+        assert (found.trial(0).best_loss, found.trial(0).best_resource) == (0.9, 2)
+        assert (found.experiment().best_loss, found.experiment().best_resource) == (0.9, 2)
+
+
+def test_where_the_last_counts_an_incumbent_that_says_the_same_again_is_best_there() -> None:
+    world = World()
+    world.submit(trials=1, objective={"metric": "error", "goal": "minimize", "take": "last"})
+    world.join(slots=1)
+    world.ran(0)
+    for level in (1, 2):
+        world.report(0, level, error=0.5)
+    assert [found.experiment().best_resource for found in (world, world.restarted())] == [2, 2]

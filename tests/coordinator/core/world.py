@@ -189,12 +189,10 @@ def progress(rows: list[c.ReportRow]) -> Iterator[Progress]:
     for experiment, trial in sorted({(row.experiment, row.trial) for row in rows}):
         mine = [row for row in rows if (row.experiment, row.trial) == (experiment, trial)]
         counted = [row for row in mine if row.observed and row.loss is not None]
-        best = min(
-            (row for row in counted if math.isfinite(row.loss or 0.0)),
-            key=lambda row: (row.loss, row.resource),
-            default=None,
-        )
         last = max(counted, key=lambda row: row.resource, default=None)
+        finite = [row for row in counted if math.isfinite(row.loss or 0.0)]
+        best = min(finite, key=lambda row: (row.loss, row.resource), default=None)
+        newest = max(finite, key=lambda row: row.resource, default=None)
         yield Progress(
             experiment=experiment,
             trial=trial,
@@ -203,6 +201,8 @@ def progress(rows: list[c.ReportRow]) -> Iterator[Progress]:
             last_loss=last.loss if last else None,
             best_loss=best.loss if best else None,
             best_resource=best.resource if best else None,
+            finite_loss=newest.loss if newest else None,
+            finite_resource=newest.resource if newest else None,
         )
 
 
