@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clustertune.coordinator.core import events as e
+from clustertune.coordinator.plausible import bounded, line, lines
 from clustertune.model.messages import Described, Ended, Held, Numbered, Reports, Saved, Started, StoreTrouble
 
 
@@ -16,7 +17,7 @@ def as_event(instance: str, epoch: int, message: Numbered) -> e.Happening:
                 epoch=epoch,
                 attempt=message.attempt,
                 reports=message.reports,
-                notices=message.notices,
+                notices=lines(message.notices),
             )
         case Saved():
             return e.CheckpointSaved(
@@ -33,7 +34,11 @@ def as_event(instance: str, epoch: int, message: Numbered) -> e.Happening:
             return e.CheckpointsHeld(instance=instance, epoch=epoch, digests=message.digests)
         case StoreTrouble():
             return e.StoringFailed(
-                instance=instance, epoch=epoch, attempt=message.attempt, digest=message.digest, error=message.error
+                instance=instance,
+                epoch=epoch,
+                attempt=message.attempt,
+                digest=message.digest,
+                error=line(message.error),
             )
         case Described():
             return e.AttemptDescribed(
@@ -45,4 +50,6 @@ def as_event(instance: str, epoch: int, message: Numbered) -> e.Happening:
                 told=message.told,
             )
         case Ended():
-            return e.AttemptOver(instance=instance, epoch=epoch, attempt=message.attempt, ending=message.ending)
+            return e.AttemptOver(
+                instance=instance, epoch=epoch, attempt=message.attempt, ending=bounded(message.ending)
+            )

@@ -16,6 +16,7 @@ from typing import Protocol
 from websockets.asyncio.server import Server, ServerConnection, unix_serve
 from websockets.exceptions import ConnectionClosed
 
+from clustertune.coordinator.plausible import implausible
 from clustertune.model.errors import ProtocolViolation
 from clustertune.model.instance import Inventory
 from clustertune.model.messages import (
@@ -247,6 +248,8 @@ class AgentLink:
             raise ProtocolViolation("the first message must be hello")
         refusal = self._refusal(message)
         if refusal is None:
+            if absurd := implausible(message.inventory):
+                raise ProtocolViolation(f"no machine has {absurd}")
             return message
         log.warning("agent %s epoch %s was refused: %s", message.instance, message.epoch, refusal.message)
         await socket.send(encode(refusal))

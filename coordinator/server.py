@@ -291,7 +291,7 @@ async def _body(request: Request) -> dict[str, Any]:
             raise Refusal(413, "the request is too large")
     try:
         body = json.loads(read) if read else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refusal(422, f"the request's body is not JSON: {error}") from error
     if not isinstance(body, dict):
         raise Refusal(422, "the request's body must be a JSON object")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from typing import Any, Literal, NewType, Union, get_args, get_origin, get_type_hints
+
+MOST_LEVELS = 64
 
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -140,7 +142,17 @@ def _one_of(members: Mapping[Any, Any]) -> Callable[[object], Any]:
 
 
 def _as_it_is(plain: object) -> object:
+    """Whatever JSON holds, but for what is nested without end: whoever walks through it would fall."""
+    level, depth = [plain], 0
+    while level := [item for each in level if isinstance(each, (dict, list)) for item in _inside(each)]:
+        depth += 1
+        if depth > MOST_LEVELS:
+            raise FieldError(f"nested more than {MOST_LEVELS} levels deep")
     return plain
+
+
+def _inside(plain: dict[str, object] | list[object]) -> Iterable[object]:
+    return plain.values() if isinstance(plain, dict) else plain
 
 
 def _read_str(plain: object) -> str:
