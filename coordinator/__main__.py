@@ -31,6 +31,7 @@ from clustertune.coordinator.places import AlreadyRunning, Places
 from clustertune.coordinator.server import create_app
 from clustertune.definition.cluster import ClusterDefinition
 from clustertune.model.clock import SystemClock
+from clustertune.model.core_dumps import forbid_core_dumps
 from clustertune.model.errors import ClustertuneError, JournalDamaged, JournalFull
 from clustertune.model.messages import PROTOCOL
 from clustertune.model.version import VERSION
@@ -145,6 +146,7 @@ def main() -> int:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--cluster", required=True)
     arguments = parser.parse_args()
+    forbid_core_dumps()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     logging.getLogger("asyncssh").setLevel(logging.WARNING)  # it would tell of every command and every channel
     places = Places(arguments.home.absolute(), arguments.cluster)
