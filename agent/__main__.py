@@ -16,6 +16,7 @@ from clustertune.agent.folder import Folder, FolderTaken
 from clustertune.agent.leftovers import Records
 from clustertune.agent.reach import Reach
 from clustertune.agent.sdk import copy_sdk
+from clustertune.model.core_dumps import forbid_core_dumps
 from clustertune.model.errors import Mistake
 
 _log = logging.getLogger("clustertune.agent")
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, required=True, help="this agent's own folder; kept between its runs")
     parser.add_argument("--reach", type=Path, help="a file that says where the coordinator is, once it is elsewhere")
     options = parser.parse_args()
+    forbid_core_dumps()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("websockets").setLevel(logging.WARNING)  # at its finest level it would write the token down
     try:

@@ -10,7 +10,7 @@ from clustertune.agent.removal import remove
 _FILES = {
     "clustertune": ("__init__", "channel", "group", "saving", "training"),
     "clustertune.agent": ("__init__", "processes", "ranks", "spawner", "trial_process", "untrusted", "warm"),
-    "clustertune.model": ("__init__", "processes", "version"),
+    "clustertune.model": ("__init__", "core_dumps", "processes", "version"),
 }
 """The trial's side of this package, and what starts it."""
 

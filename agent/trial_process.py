@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from clustertune.agent import processes
+from clustertune.model.core_dumps import forbid_core_dumps
 
 _OOM_SCORE = "500"
 """Where memory runs out, the kernel should take the trial, and not the agent or the coordinator beside it."""
@@ -36,17 +36,11 @@ def detach(output: int, parent: int, cgroups: Sequence[str] = ()) -> None:
     os.dup2(output, 2)
     os.close(nothing)
     signal.set_wakeup_fd(-1)
-    _without_core_dumps()
+    forbid_core_dumps()
     for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write(_OOM_SCORE)
-
-
-def _without_core_dumps() -> None:
-    """A crash each minute, with a model in memory, fills a disk; who wants one raises the limit in the program."""
-    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def execute(argv: Sequence[str], program: str, workdir: str, environment: Mapping[str, str], errors: int) -> NoReturn:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from clustertune.agent.root import Hindered, open_root
+from clustertune.model.core_dumps import forbid_core_dumps
 
 _VERBS = {
     "look": "looking", "start": "starting", "stop": "stopping", "words": "words", "reach": "reaching",
@@ -37,6 +38,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("verb", choices=_VERBS)
     parser.add_argument("--root", type=Path, required=True, help="the folder for everything of ours on this machine")
     options = parser.parse_args(arguments)
+    forbid_core_dumps()
     answer = _answer(options.verb, options.root)
     with suppress(BrokenPipeError):  # who asked is gone
         print(json.dumps(answer), flush=True)

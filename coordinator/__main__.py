@@ -32,6 +32,7 @@ from clustertune.coordinator.places import AlreadyRunning, Places
 from clustertune.coordinator.server import create_app
 from clustertune.definition.cluster import ClusterDefinition
 from clustertune.model.clock import Clock, SystemClock
+from clustertune.model.core_dumps import forbid_core_dumps
 from clustertune.model.errors import ClustertuneError, JournalDamaged, JournalFull
 from clustertune.model.messages import PROTOCOL
 from clustertune.model.version import VERSION
@@ -158,6 +159,7 @@ def main() -> int:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--cluster", required=True)
     arguments = parser.parse_args()
+    forbid_core_dumps()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     for talkative in ("asyncssh", "websockets"):  # they would tell of every command, channel and connection
         logging.getLogger(talkative).setLevel(logging.WARNING)
