@@ -92,9 +92,28 @@ def check_promises(stage: Stage) -> None:
     every = stage.proxy.promises.values()
     promised = {each for promises in every for each in promises.kept()}
     assert promised, "no agent was told anything"
-    assert promised <= set(kept), sorted(promised - set(kept))[:20]
+    missing = sorted(promised - set(kept))
+    assert not missing, told_of(stage, missing)
     said = {each for promises in every for reports in promises.reports.values() for each in reports}
     assert set(kept) <= said, sorted(set(kept) - said)[:20]
+
+
+def told_of(stage: Stage, missing: list[tuple[str, int]]) -> str:
+    """Who said what is missing, in which message, and what the journal has of those trials."""
+    lines = [
+        f"{attempt} {level}: {name} epoch {epoch} message {number}, acknowledged through {promises.acknowledged}"
+        for (name, epoch), promises in stage.proxy.promises.items()
+        for number, reports in promises.reports.items()
+        for attempt, level in reports
+        if (attempt, level) in missing
+    ]
+    trials = {tuple(attempt.split(":")[:2]) for attempt, _ in missing}
+    rows = stage.lab.query("SELECT now, kind, body FROM facts ORDER BY seq")
+    for now, kind, body in rows:
+        plain = json.loads(body)
+        if (plain.get("experiment"), str(plain.get("trial"))) in trials:
+            lines.append(f"{now:.2f} {kind} {body[:200]}")
+    return "acknowledged, and not in the journal:\n" + "\n".join(lines)
 
 
 def check_nothing_is_left(stage: Stage) -> None:

@@ -118,6 +118,10 @@ class Proxy:
         """What the agent says meanwhile is held; it then loses its link, and what was held arrives all the same."""
         self._call(self._straggle(instance, hold_s))
 
+    def holds(self, instance: str) -> bool:
+        """Whether what its agent says is being held."""
+        return instance in self._ends and self._ends[instance].holding
+
     async def _straggle(self, instance: str, hold_s: float) -> None:
         if (ends := self._ends.get(instance)) is None:
             return

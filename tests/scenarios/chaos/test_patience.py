@@ -1,4 +1,4 @@
-"""Agents that were cut off for longer than the coordinator's patience, or their own."""
+"""An agent that was cut off for longer than the coordinator has patience."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.scenarios.machines import wait_for
 if TYPE_CHECKING:
     from tests.conftest import TestHome
 
-EPOCHS, TRIALS = 120, 2
+EPOCHS, TRIALS = 60, 6
 LIMIT_S = 60.0
 
 
@@ -29,7 +29,7 @@ def made(home: TestHome, tmp_path: Path, ssh_machines: Machines, monkeypatch: py
 
 
 def begin(stage: Stage) -> None:
-    """One trial runs on each machine, and reports."""
+    """Trials run on both machines, and report. More than two: the first machine takes one in hand for later."""
     stage.lab.program(epochs=EPOCHS, step_s=0.05)
     stage.lab.tune(trials=TRIALS, per_trial={"cpus": 2})
     for name in stage.lab.hosts:
@@ -72,35 +72,4 @@ def check_that_each_level_counts_once(stage: Stage) -> None:
     assert [row for row in rows if row[2] != 1] == []
     assert len(rows) == TRIALS * EPOCHS
     lost = [fact for fact in stage.lab.facts("AttemptPlaced") if fact["attempt"] > 1]
-    assert len(lost) == 1
-
-
-def test_an_agent_that_nobody_needs_any_more_is_fenced_when_it_is_back(made: dict[str, Any]) -> None:
-    with Stage(**made, settings=Settings(lost_after_s=2.0)) as stage:
-        begin(stage)
-        far = stage.lab.machines[0]
-        (old,) = agents(far)
-        far.cut()
-        stage.lab.until(lambda: goings(stage) == [("gpu0", 1)], "the loss of the agent that was cut off")
-        with stage.lab.client() as client:
-            client.stop("curve")
-        stage.lab.until(lambda: not stage.lab.experiment().running, "the end of what still ran")
-        told = stage.lab.query("SELECT COUNT(*) FROM reports")
-        far.heal()
-        wait_for(lambda: not far.processes(), "the end of the agent and its trial", LIMIT_S, stage.lab.log)
-        assert not old.is_running()
-        assert stage.lab.query("SELECT COUNT(*) FROM reports") == told
-        stage.down()
-
-
-def test_an_agent_without_any_coordinator_ends_its_trials_and_itself(made: dict[str, Any]) -> None:
-    with Stage(**made, settings=Settings(orphan_after_s=2.0)) as stage:
-        begin(stage)
-        stage.kill_coordinator()
-        for machine in stage.lab.machines:
-            wait_for(lambda machine=machine: not machine.processes(), "the end of all there", LIMIT_S)  # type: ignore[misc]
-            said = there(machine, "cat .clustertune/machines/*/*/agent.log")
-            assert "no coordinator was heard of for 2 s" in said
-        stage.start()
-        assert stage.lab.end_of().counts["completed"] == TRIALS
-        stage.down()
+    assert lost
