@@ -52,7 +52,7 @@ from clustertune.model.messages import (
     Stop,
     Store,
 )
-from clustertune.model.trial import Ending, EndReason
+from clustertune.model.trial import Ending, EndReason, split_attempt_id
 from clustertune.model.version import VERSION
 
 if TYPE_CHECKING:
@@ -127,7 +127,10 @@ class Agent:
             machine_has_gpus=bool(self._inventory.gpus),
         )
         self._running: dict[str, tuple[Attempt, asyncio.Task[None]]] = {}
-        self._known = set(self._interrupted)
+        self._begun: dict[tuple[str, int], int] = {}
+        """The highest attempt of each trial that was begun here: a start that comes again, however late, is no other."""
+        for name in self._interrupted:
+            self._begin(name)
         self._logs = Logs(folder)
         self._ended: deque[tuple[int, Attempt]] = deque()  # with the number of their Ended, until it is acknowledged
         self._paused = False
@@ -267,9 +270,8 @@ class Agent:
             self._ended.popleft()[1].remove_folder()
 
     def _start(self, start: Start) -> None:
-        if start.attempt in self._known or self._leaving.is_set():
+        if self._leaving.is_set() or not self._begin(start.attempt):
             return
-        self._known.add(start.attempt)
         for name in start.run.secrets:
             os.environ.pop(name, None)  # trials of other experiments, which do not name it, shall not inherit it
         from clustertune.agent.attempt import Attempt
@@ -285,6 +287,14 @@ class Agent:
         self._ended.append((number, attempt))
         del self._running[name]
         self._logs.close(name)
+
+    def _begin(self, attempt: str) -> bool:
+        """False for one that was begun before, or after which another was."""
+        experiment, trial, number = split_attempt_id(attempt)
+        if number <= self._begun.get((experiment, trial), 0):
+            return False
+        self._begun[experiment, trial] = number
+        return True
 
     def _stop(self, stop: Stop) -> None:
         if stop.attempt in self._running:
@@ -303,7 +313,6 @@ class Agent:
     def _forget(self, attempts: tuple[str, ...]) -> None:
         for name in attempts:
             if name not in self._running:
-                self._known.discard(name)
                 self._logs.remove(name)
 
     def _tell(self, build: Callable[[int], Numbered]) -> None:

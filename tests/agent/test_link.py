@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from clustertune.model.messages import PROTOCOL, Ended, Forget, Leave, Refused
+from clustertune.model.messages import PROTOCOL, Ended, Forget, Leave, Refused, Started
 from clustertune.model.trial import EndReason
 
 
@@ -212,6 +212,22 @@ def test_logs_are_read_in_pieces_while_the_trial_runs_and_after_an_agents_death(
         await rig.coordinator.send(Forget((start.attempt,)))
         chunk = await rig.coordinator.log(start.attempt)
         assert (chunk.text, chunk.size, chunk.end) == ("", 0, True)
+
+    in_rig(scenario)
+
+
+def test_a_start_that_comes_again_runs_nothing_also_when_its_attempt_was_forgotten_long_since(in_rig):
+    async def scenario(rig):
+        run = rig.call("clustertune.report(loss=1)")
+        first, other = rig.start(run, 0), rig.start(run, 1)
+        await rig.coordinator.send(first)
+        await rig.coordinator.ended(first.attempt)
+        await rig.coordinator.send(Forget((first.attempt,)))
+        await rig.coordinator.send(first)
+        await rig.coordinator.send(other)
+        await rig.coordinator.ended(other.attempt)
+        started = [message.attempt for message in rig.coordinator.seen.values() if isinstance(message, Started)]
+        assert started == [first.attempt, other.attempt]
 
     in_rig(scenario)
 
