@@ -128,7 +128,7 @@ class Agent:
         )
         self._running: dict[str, tuple[Attempt, asyncio.Task[None]]] = {}
         self._begun: dict[tuple[str, int], int] = {}
-        """The highest attempt of each trial that was begun here: a start that comes again, however late, is no other."""
+        """Of each trial the highest attempt that was begun here: a start may come again, however late."""
         for name in self._interrupted:
             self._begin(name)
         self._logs = Logs(folder)
