@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from clustertune.model.errors import ProviderError, ProviderFatal, ProviderTrans
 from clustertune.provisioner.bootstrap.agent_file import agent_file
 from clustertune.provisioner.bootstrap.connection import Connection
 from clustertune.provisioner.bootstrap.outfitting import fingerprint, outfit
-from clustertune.provisioner.bootstrap.probe import probe
+from clustertune.provisioner.bootstrap.probe import NoPython, probe
 from clustertune.provisioner.bootstrap.tunnel import Standing, Tunnel
 from clustertune.provisioner.bootstrap.verbs import Verbs
 from clustertune.provisioner.contracts import Furnished, LaunchIntent, Outfit, Tell
@@ -159,9 +160,10 @@ class Machine:
     async def _visit(self) -> None:
         """It was given up, and may be back, with an agent that knows of nothing."""
         async with await self._connect() as connection:
-            await self._settle(connection)
-            if self._may_be_there:
-                await self._stop()
+            with contextlib.suppress(NoPython):
+                await self._settle(connection)
+                if self._may_be_there:
+                    await self._stop()
 
     async def _stop(self) -> None:
         await self._verbs().ask("stop")

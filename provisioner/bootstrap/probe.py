@@ -35,6 +35,10 @@ done
 """
 
 
+class NoPython(ProviderFatal):
+    """No agent can run there: nor does one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probed:
     """The root of our folder there, the interpreter that runs the agent, and whether the agent's file is there."""
@@ -58,7 +62,7 @@ async def probe(remote: Remote, *, root: str, agent: str) -> Probed:
     pythons = [tuple(line[1].split(" ", 1)) for line in lines if line[0] == "python"]
     fitting = next(((version, path) for version, path in pythons if _number(version) >= OLDEST), None)
     if fitting is None:
-        raise ProviderFatal(_no_python([f"{path} is {version}" for version, path in pythons]))
+        raise NoPython(_no_python([f"{path} is {version}" for version, path in pythons]))
     return Probed(root=told["home"], python=fitting[1], version=fitting[0], has_agent="agent" in told)
 
 
