@@ -6,7 +6,7 @@ import os
 import select
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from clustertune.agent.processes import kill_group
@@ -19,25 +19,38 @@ _LINGER_S = 1.0
 _MOST_LEFT_BYTES = 1024 * 1024
 """More than a pipe holds: what is read of the output once the command has ended."""
 
+_WHEN_GUARDED = 'read -r _ || exit; exec </dev/null; exec /bin/sh -c "$1"'
+"""Whoever is ended before the command is guarded leaves none: its standard input ends unread."""
+
 _GUARD = 'read -r _; kill -s KILL -- "-$1"'
 
 
 def run_command(command: str, workdir: Path, environment: Mapping[str, str], hear: Callable[[bytes], None]) -> int:
     """Its exit code, or the negative number of the signal that ended it. Raises OSError where it cannot be run."""
     process = subprocess.Popen(
-        ["/bin/sh", "-c", command],
-        cwd=workdir, env=dict(environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        ["/bin/sh", "-c", _WHEN_GUARDED, "sh", command],
+        cwd=workdir, env=dict(environment), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     try:
         with _guarded(process.pid):
+            _let_go_on(process)
             _listen(process, hear)
             return process.wait()
     finally:
         kill_group(process.pid)
         process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        for end in (process.stdin, process.stdout):
+            if end is not None:
+                with suppress(OSError):
+                    end.close()
+
+
+def _let_go_on(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None  # noqa: S101 - it is a pipe
+    with suppress(BrokenPipeError):  # it was killed meanwhile
+        process.stdin.write(b"\n")
+        process.stdin.close()
 
 
 @contextmanager
