@@ -54,10 +54,11 @@ class Trials:
             return
         attempt.resource = report.resource
         if verdict.reached_the_top(experiment, trial):
-            # It has all that was asked of it, and goes on: what it reports now is beyond the maximum.
+            # It has all that was asked of it, and goes on, or goes through it again after its machine was lost.
             if not attempt.stop:
                 self._experiments.order_stop(experiment, trial, attempt, "stopped")
-            return
+            if trial.resource is None or report.resource > trial.resource:
+                return  # beyond the maximum
         measured = None
         if experiment.objectives is None:
             value = report.metrics.get(experiment.metric)

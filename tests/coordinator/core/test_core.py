@@ -98,6 +98,27 @@ def test_a_trial_that_reports_beyond_the_top_is_ended_and_complete() -> None:
     assert world.trial(0).state is TrialState.COMPLETED
 
 
+def test_what_a_finished_trial_says_again_after_its_machine_was_lost_is_kept_and_counted_once() -> None:
+    world = World()
+    world.submit(trials=1, resource={"name": "epoch", "max": 2})
+    world.join(slots=1)
+    world.report(0, 1, error=0.5)
+    world.report(0, 2, error=0.4)
+    world.send(e.InstanceVanished(instance="local-0", epoch=1, reason="killed"))
+    world.send(e.Ticked(), after_s=5)
+    world.join(slots=1, epoch=2)
+    assert world.report(0, 1, error=0.5) != []
+    world.report(0, 3, error=0.1)
+    assert [(row.attempt, row.resource, row.observed) for row in world.reports] == [
+        (1, 1, True),
+        (1, 2, True),
+        (2, 1, False),
+    ]
+    current = world.trial(0).current
+    assert current is not None
+    assert current.stop == "stopped"
+
+
 def test_a_trial_whose_steps_pass_over_the_top_is_complete_with_the_step_that_did() -> None:
     world = World()
     world.submit(**ASHA)
