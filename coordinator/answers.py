@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -74,7 +73,6 @@ class Answers:
             raise Mistake(f"{', '.join(running)} is running; `clustertune pause {running[0]}` first")
         self._coordinator.handle(e.DownAsked())
         await self._coordinator.committed()
-        await asyncio.sleep(0)  # what was commanded has begun
         await self._coordinator.machines.settled()
         return dict(self._coordinator.machines.unended)
 

@@ -81,7 +81,6 @@ class Coordinator:
     ) -> None:
         """``instances``: the names of the machines; by default those of the provider. ``lost_after_s``: as in Core."""
         self.places, self.cluster, self.journal = places, cluster, journal
-        self.provider = provider
         self._clock = clock
         self._base = clock.wall_s() - clock.monotonic_s()
         self.started = clock.monotonic_s()

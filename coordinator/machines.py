@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from clustertune.coordinator.core import commands as c
 from clustertune.coordinator.core import events as e
@@ -115,10 +115,14 @@ class Machines:
 
         return tell
 
-    async def terminate(self, command: c.Terminate) -> None:
+    def terminate(self, command: c.Terminate) -> Coroutine[Any, Any, None]:
+        """Counted from now on, so that ``settled`` waits for it: what is returned ends the machine."""
+        self._ending += 1
+        return self._terminate(command)
+
+    async def _terminate(self, command: c.Terminate) -> None:
         self._shell.deliver(command.instance, Leave(message=command.reason))
         self.unended.pop(command.instance, None)
-        self._ending += 1
         try:
             await self.ask(lambda: self._provider.terminate([command.instance]))
         except ProviderError as error:
